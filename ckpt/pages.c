@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pure. See pages.h. Pages are copied before they are compressed: a device that writes to one meanwhile can tear its
+   content, but never makes an extent that does not unpack. */
+#include "ckpt/pages.h"
+
+#include "bits.h"
+
+#include <lz4.h>
+#include <string.h>
+
+/* LZ4's speed setting; 1 packs best. The guest is stopped while this runs. A booted Linux: 1 takes 6.7 instructions a
+   byte and leaves 55.5 %, 4 takes 4.4 and leaves 57.3 %, 16 takes 2.9 and leaves 60.9 %. */
+#define LZ4_ACCELERATION 4
+
+bool page_is_zero(const void *page)
+{
+    typedef uint64_t __attribute__((may_alias)) word;
+    const word *p = page;
+    for (size_t i = 0; i < PAGE_BYTES / sizeof *p; i += 8)
+        if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7])
+            return false;
+    return true;
+}
+
+size_t pages_lz4_state_bytes(void)
+{
+    return (size_t)LZ4_sizeofState();
+}
+
+bool extent_add(struct extent *x, uint64_t page, const void *content)
+{
+    struct disk_page_run *last = x->run_count ? &x->runs[x->run_count - 1] : NULL;
+    memcpy(x->stage + x->pages * PAGE_BYTES, content, PAGE_BYTES);
+    if (last && last->first + last->count == page)
+        last->count++;
+    else
+        x->runs[x->run_count++] = (struct disk_page_run){.first = page, .count = 1};
+    return ++x->pages == EXTENT_PAGES_MAX;
+}
+
+void extent_pack(struct extent *x, struct disk_record *record, uint8_t *out, void *lz4_state)
+{
+    size_t head = x->run_count * sizeof x->runs[0], raw = x->pages * PAGE_BYTES;
+    memcpy(out, x->runs, head);
+    /* A destination one byte short of raw: LZ4 gives 0 when the result would not be smaller. */
+    int packed = LZ4_compress_fast_extState(lz4_state, (const char *)x->stage, (char *)out + head, (int)raw,
+                                            (int)raw - 1, LZ4_ACCELERATION);
+    if (packed > 0) {
+        record->flags = RECORD_FLAG_LZ4;
+        record->payload_bytes = (uint32_t)(head + (size_t)packed);
+    } else {
+        memcpy(out + head, x->stage, raw);
+        record->flags = 0;
+        record->payload_bytes = (uint32_t)(head + raw);
+    }
+    record->pages = x->pages;
+    record->runs = x->run_count;
+    x->pages = x->run_count = 0;
+}
+
+/* Leave the hidden range and finished ranges behind. */
+static void cursor_settle(struct page_cursor *c)
+{
+    while (c->range < c->layout->ram_count) {
+        const struct ckpt_range *r = &c->layout->ram[c->range];
+        if (c->next >= (r->base + r->bytes) / PAGE_BYTES) {
+            if (++c->range < c->layout->ram_count)
+                c->next = c->layout->ram[c->range].base / PAGE_BYTES;
+        } else if (format_page_hidden(c->layout, c->next)) {
+            c->next = (c->layout->hidden.base + c->layout->hidden.bytes) / PAGE_BYTES;
+        } else {
+            return;
+        }
+    }
+}
+
+void page_cursor_start(struct page_cursor *c, const struct ckpt_layout *layout)
+{
+    *c = (struct page_cursor){.layout = layout, .next = layout->ram[0].base / PAGE_BYTES};
+    cursor_settle(c);
+}
+
+bool page_cursor_step(struct page_cursor *c, uint64_t *page)
+{
+    if (c->range >= c->layout->ram_count)
+        return false;
+    *page = c->next++;
+    cursor_settle(c);
+    return true;
+}
+
+/* A run may go on from one range into the next where the two touch. */
+static bool run_in_ram(const struct ckpt_layout *layout, const struct disk_page_run *run)
+{
+    uint64_t hidden_first = layout->hidden.base / PAGE_BYTES, hidden_count = layout->hidden.bytes / PAGE_BYTES;
+    uint64_t end = run->first + run->count;
+    if (hidden_count && run->first < hidden_first + hidden_count && hidden_first < end)
+        return false;
+    uint64_t at = run->first;
+    for (uint32_t i = 0; i < layout->ram_count && at < end; i++) {
+        const struct ckpt_range *r = &layout->ram[i];
+        if (at >= r->base / PAGE_BYTES && at < (r->base + r->bytes) / PAGE_BYTES)
+            at = (r->base + r->bytes) / PAGE_BYTES;
+    }
+    return at >= end;
+}
+
+enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
+                       uint64_t *floor, uint8_t *out)
+{
+    if (record->pages == 0 || record->pages > EXTENT_PAGES_MAX || record->runs == 0 || record->runs > record->pages ||
+        record->payload_bytes < record->runs * sizeof(struct disk_page_run))
+        return E_CHECKSUM;
+    uint64_t pages = 0, next = *floor;
+    for (uint32_t i = 0; i < record->runs; i++) {
+        struct disk_page_run run;
+        memcpy(&run, payload + i * sizeof run, sizeof run);
+        if (run.count == 0 || run.count > record->pages || run.first < next ||
+            run.first > UINT64_MAX / PAGE_BYTES - run.count || !run_in_ram(layout, &run))
+            return E_CHECKSUM;
+        next = run.first + run.count;
+        pages += run.count;
+    }
+    if (pages != record->pages)
+        return E_CHECKSUM;
+    size_t head = record->runs * sizeof(struct disk_page_run), stored = record->payload_bytes - head;
+    size_t raw = record->pages * PAGE_BYTES;
+    if (record->flags == RECORD_FLAG_LZ4) {
+        int got = LZ4_decompress_safe((const char *)payload + head, (char *)out, (int)stored, (int)raw);
+        if (got < 0 || (size_t)got != raw)
+            return E_CHECKSUM;
+    } else if (record->flags == 0 && stored == raw) {
+        memcpy(out, payload + head, raw);
+    } else {
+        return E_CHECKSUM;
+    }
+    *floor = next;
+    return E_OK;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pure. Guest pages to extents and back: the zero test, gathering of up to 64 pages into runs, LZ4, and the checks
+   an extent passes before a page of it is used. */
+#ifndef SOJOURN_CKPT_PAGES_H
+#define SOJOURN_CKPT_PAGES_H
+
+#include "ckpt/format.h"
+#include "err.h"
+#include "types.h"
+
+/* Is this page, 8-byte aligned, all zero? */
+bool page_is_zero(const void *page);
+
+/* Bytes of state that pages_pack needs, 8-byte aligned. */
+size_t pages_lz4_state_bytes(void);
+
+/* Pages that wait to become one extent. stage holds EXTENT_RAW_MAX bytes. */
+struct extent {
+    uint8_t *stage;
+    struct disk_page_run runs[EXTENT_PAGES_MAX];
+    uint32_t run_count, pages;
+};
+
+/* Copy one page in; ascending page numbers. true: the extent is full now and must be packed before the next one. */
+bool extent_add(struct extent *x, uint64_t page, const void *content);
+
+/* Build the payload (runs, then pages) in out, RECORD_PAYLOAD_MAX bytes, and set record's pages, runs, flags and
+   payload_bytes. Stored raw when LZ4 does not make it smaller. Empties the extent. */
+void extent_pack(struct extent *x, struct disk_record *record, uint8_t *out, void *lz4_state);
+
+/* Where a reader is in the guest's RAM: pages below have been seen. */
+struct page_cursor {
+    const struct ckpt_layout *layout;
+    uint32_t range;
+    uint64_t next; /* page number; valid while range < layout->ram_count */
+};
+
+void page_cursor_start(struct page_cursor *c, const struct ckpt_layout *layout);
+/* The next RAM page outside the hidden range; false when there is none. */
+bool page_cursor_step(struct page_cursor *c, uint64_t *page);
+
+/* Check an extent's runs: counts add up, pages ascend from *floor on, each in RAM and not hidden. Moves *floor behind
+   the last page. Then unpack its pages to out, EXTENT_RAW_MAX bytes. E_OK, or E_CHECKSUM: not what a writer writes. */
+enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
+                       uint64_t *floor, uint8_t *out) MUST_USE;
+
+#endif

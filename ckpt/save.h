@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. Taking a checkpoint in two steps: ckpt_capture while the guest is stopped (devices, short), then ckpt_write
+   (CPUs, devices, memory to the store; today the guest stays stopped for it too). Talks to hardware only through the
+   device classes and the page callback it is given. */
+#ifndef SOJOURN_CKPT_SAVE_H
+#define SOJOURN_CKPT_SAVE_H
+
+#include "ckpt/store_write.h"
+#include "dev_class.h"
+#include "vcpu_state.h"
+
+#define CKPT_DEVICES_MAX 32u
+#define CKPT_SECTION_CPU "cpu" /* followed by the CPU's index: "cpu0" */
+
+/* Device states, captured or read back. The caller gives mem (64-byte aligned, room bytes) and zeroes the rest. */
+struct ckpt_devices {
+    uint8_t *mem;
+    size_t room, used;
+    uint32_t count;
+    struct {
+        const struct dev_class *class;
+        uint8_t *state;
+    } item[CKPT_DEVICES_MAX];
+};
+
+/* Room that ckpt_capture needs for these classes. */
+size_t ckpt_devices_bytes(const struct dev_class *const *classes, size_t count);
+
+/* Guest stopped: every class that is present, in order. E_NOMEM: mem too small; or a class's own error, logged. */
+enum err ckpt_capture(struct ckpt_devices *d, const struct dev_class *const *classes, size_t count) MUST_USE;
+
+struct ckpt_request {
+    struct ckpt_meta meta; /* label, time, kind, disk, layout (cpu_count CPUs) */
+    ckpt_page_reader page;
+    void *page_ctx;
+    const struct ckpt_progress *progress; /* may be NULL */
+};
+
+struct ckpt_result {
+    uint64_t id;
+    uint64_t pages, zero_pages;  /* 4 KiB each */
+    uint64_t bytes;              /* written to the store for it */
+    uint64_t time_us;            /* of ckpt_write, last flush included */
+    uint64_t wait_us, commit_us; /* parts of it: waiting for the disk before the commit; the commit */
+};
+
+/* cpus: layout->cpu_count states. Any error: the store is as it was, nothing of the guest was changed. */
+enum err ckpt_write(struct store *s, const struct ckpt_request *request, const struct vcpu_state *cpus,
+                    const struct ckpt_devices *devices, struct ckpt_result *result) MUST_USE;
+
+/* Both steps in one. */
+enum err ckpt_save(struct store *s, const struct ckpt_request *request, const struct vcpu_state *cpus,
+                   struct ckpt_devices *devices, const struct dev_class *const *classes, size_t count,
+                   struct ckpt_result *result) MUST_USE;
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pure. The store on a partition: two copies of superblock and table, and which blocks are free. A commit writes the
+   copy that is not in force (table, flush, superblock, flush): that superblock is the commit record. Then the other
+   copy is brought up to date. Two rules keep invariant I3:
+     - a block is written only when both copies agree that it is free (store_sync before anything is allocated), so
+       that the loss of either superblock never shows a checkpoint whose blocks were used again;
+     - when a commit fails half way, nobody can know whether its superblock arrived; the store writes the old state
+       over it, with a higher generation, before it allocates again.
+   Writing checkpoints is in store_write.h, reading them in store_read.h. One operation at a time; no locking. */
+#ifndef SOJOURN_CKPT_STORE_H
+#define SOJOURN_CKPT_STORE_H
+
+#include "block.h"
+#include "ckpt/format.h"
+#include "err.h"
+#include "types.h"
+
+/* Working memory for one store: 4 KiB aligned, physically contiguous (the disk reads and writes it), given once. */
+#define STORE_IO_BYTES (1024u * 1024u)
+#define STORE_PAYLOAD_ROOM (EXTENT_RAW_MAX + 8192u)
+#define STORE_TABLE_ROOM 32768u
+#define STORE_LZ4_ROOM 32768u
+#define STORE_WORK_BYTES (2u * STORE_IO_BYTES + EXTENT_RAW_MAX + STORE_PAYLOAD_ROOM + STORE_TABLE_ROOM + STORE_LZ4_ROOM)
+_Static_assert(RECORD_PAYLOAD_MAX <= STORE_PAYLOAD_ROOM, "a payload fits");
+
+struct store {
+    struct block_part part;
+    uint8_t *io[2];     /* STORE_IO_BYTES each */
+    uint32_t io_blocks; /* used at a time: what one disk command may carry */
+    uint8_t *stage;     /* EXTENT_RAW_MAX */
+    uint8_t *payload;   /* RECORD_PAYLOAD_MAX */
+    void *lz4;
+    struct disk_entry *table; /* STORE_TABLE_MAX, ascending ids */
+    uint32_t count;
+
+    uint32_t slot;       /* the copy in force */
+    uint64_t generation; /* the highest one written or tried */
+    bool stale;          /* the other copy is not the same: store_sync */
+    bool writing;        /* a checkpoint is being written */
+    bool read_only;      /* a write feature this version does not know */
+    uint64_t total_blocks, next_id;
+    uint64_t features_write, features_optional; /* kept as they were found */
+    int64_t created;
+    uint8_t uuid[16];
+    uint64_t attempts;      /* makes every checkpoint's seed different */
+    uint64_t verified_seed; /* of the checkpoint that was read and found whole last; 0 none */
+};
+
+#define STORE_LATEST 0ull /* as an id: the newest */
+
+struct store_usage {
+    uint64_t bytes; /* of the store, superblocks and tables included */
+    uint64_t used;  /* all of it that is not free */
+    uint32_t checkpoints;
+};
+
+/* Find the store in a partition. work: STORE_WORK_BYTES (less: E_NOMEM). E_NOSTORE, E_BADSTORE (neither copy is
+   whole), E_STOREVERSION, E_TRUNCATED, E_IO. why, when not NULL, gets a static text. s is unusable after an error.
+   Callers: boot, console, sojstore. Writes nothing. */
+enum err store_open(struct store *s, struct block_part part, void *work, size_t work_bytes, const char **why) MUST_USE;
+
+/* Make an empty store, whatever was there. uuid: as random as the caller can; time: seconds since 1970. E_TOOSMALL
+   (less than 4 MiB), E_IO. s is open afterwards. */
+enum err store_format(struct store *s, struct block_part part, void *work, size_t work_bytes, const uint8_t uuid[16],
+                      int64_t time) MUST_USE;
+
+uint32_t store_count(const struct store *s);
+/* i < store_count, oldest first; the entry is valid until the store changes. */
+const struct disk_entry *store_entry(const struct store *s, uint32_t i);
+/* By id or STORE_LATEST; NULL: no such checkpoint. */
+const struct disk_entry *store_find(const struct store *s, uint64_t id);
+struct store_usage store_usage(const struct store *s);
+uint64_t store_entry_bytes(const struct disk_entry *e); /* what it takes in the store */
+
+/* Remove a checkpoint. E_NOTFOUND; E_BUSY: another one builds on it, or one is being written; E_IO: not removed. */
+enum err store_delete(struct store *s, uint64_t id) MUST_USE;
+
+/* ---- for store_write.c and store_read.c ---- */
+
+/* Make both copies equal; nothing to do most of the time. E_IO, E_STOREVERSION (read only). */
+enum err store_sync(struct store *s) MUST_USE;
+/* The largest run of free blocks that table and extra (runs of the checkpoint being written) leave; count 0: none. */
+struct disk_run store_largest_gap(const struct store *s, const struct disk_entry *extra);
+/* Add the entry (id next_id) to the table and commit. On failure the store is as it was. */
+enum err store_commit_entry(struct store *s, const struct disk_entry *entry) MUST_USE;
+
+#endif

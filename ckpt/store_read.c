@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pure. See store_read.h. A walk is a small state machine over record types: META, SECTIONs, PAGES, END; anything else
+   or in another order is E_CHECKSUM, because a writer never makes it. */
+#include "ckpt/store_read.h"
+
+#include "bits.h"
+#include "log.h"
+#include "str.h"
+
+#include <string.h>
+
+/* A position in a checkpoint's stream: io[0] holds the part [low, high) of it. */
+struct stream {
+    struct store *store;
+    const struct disk_entry *entry;
+    uint64_t at, low, high;
+    uint32_t run; /* the next block to read: run and block in it */
+    uint64_t in_run;
+    const struct ckpt_progress *progress;
+};
+
+static enum err refill(struct stream *st)
+{
+    if (st->run >= st->entry->run_count)
+        return E_TRUNCATED;
+    const struct disk_run *run = &st->entry->runs[st->run];
+    uint64_t n = min_u64(st->store->io_blocks, run->count - st->in_run);
+    enum err e = block_read(&st->store->part, (run->first + st->in_run) * STORE_BLOCK_SECTORS, n * STORE_BLOCK_SECTORS,
+                            st->store->io[0]);
+    if (e)
+        return e;
+    st->low = st->high;
+    st->high += n * STORE_BLOCK_BYTES;
+    st->in_run += n;
+    if (st->in_run == run->count) {
+        st->run++;
+        st->in_run = 0;
+    }
+    if (st->progress && st->progress->step)
+        st->progress->step(st->progress->ctx, min_u64(st->high, st->entry->stream_bytes), st->entry->stream_bytes);
+    return E_OK;
+}
+
+static enum err take(struct stream *st, void *out, size_t bytes)
+{
+    uint8_t *to = out;
+    if (bytes > st->entry->stream_bytes - st->at)
+        return E_TRUNCATED;
+    while (bytes) {
+        if (st->at == st->high) {
+            enum err e = refill(st);
+            if (e)
+                return e;
+        }
+        size_t n = min_u64(bytes, st->high - st->at);
+        memcpy(to, st->store->io[0] + (st->at - st->low), n);
+        st->at += n;
+        to += n;
+        bytes -= n;
+    }
+    return E_OK;
+}
+
+struct walk {
+    struct stream stream;
+    struct disk_record record;
+    uint32_t sequence, last_type;
+    struct disk_meta *meta; /* a copy behind the payload buffer's use */
+    uint64_t floor;         /* pages below have been seen */
+    struct disk_end totals;
+};
+
+/* The next record, header and payload checked; its payload is in store->payload. */
+static enum err next_record(struct walk *w)
+{
+    struct store *s = w->stream.store;
+    uint8_t padding[RECORD_ALIGN] = {0};
+    enum err e = take(&w->stream, &w->record, sizeof w->record);
+    if (!e)
+        e = format_check_record(&w->record, w->stream.entry, w->sequence);
+    if (!e)
+        e = take(&w->stream, s->payload, w->record.payload_bytes);
+    if (!e)
+        e = take(&w->stream, padding, align_up(w->record.payload_bytes, RECORD_ALIGN) - w->record.payload_bytes);
+    if (!e && load64(padding))
+        e = E_CHECKSUM;
+    if (!e)
+        e = format_check_payload(&w->record, s->payload, w->stream.entry->seed);
+    w->sequence++;
+    return e;
+}
+
+static enum err on_meta(struct walk *w, const struct ckpt_visitor *v)
+{
+    const struct disk_entry *e = w->stream.entry;
+    if (w->record.version != 1)
+        return E_STOREVERSION;
+    if (w->record.payload_bytes != sizeof *w->meta)
+        return E_CHECKSUM;
+    memcpy(w->meta, w->stream.store->payload, sizeof *w->meta);
+    if (w->meta->version != STORE_VERSION)
+        return E_STOREVERSION;
+    if (w->meta->id != e->id || w->meta->kind != e->kind || format_check_layout(&w->meta->layout))
+        return E_CHECKSUM;
+    return v->meta ? v->meta(v->ctx, w->meta) : E_OK;
+}
+
+static enum err on_pages(struct walk *w, const struct ckpt_visitor *v)
+{
+    struct store *s = w->stream.store;
+    uint32_t offset = 0;
+    enum err e = extent_unpack(&w->meta->layout, &w->record, s->payload, &w->floor, s->stage);
+    if (e)
+        return e;
+    w->totals.extents++;
+    w->totals.pages += w->record.pages;
+    w->totals.raw_bytes += w->record.pages * PAGE_BYTES;
+    for (uint32_t i = 0; v->pages && !e && i < w->record.runs; i++) {
+        struct disk_page_run run;
+        memcpy(&run, s->payload + i * sizeof run, sizeof run);
+        e = v->pages(v->ctx, run.first, run.count, s->stage + offset);
+        offset += run.count * PAGE_BYTES;
+    }
+    return e;
+}
+
+static enum err on_end(struct walk *w)
+{
+    const struct disk_entry *e = w->stream.entry;
+    struct disk_end end;
+    if (w->record.payload_bytes != sizeof end)
+        return E_CHECKSUM;
+    memcpy(&end, w->stream.store->payload, sizeof end);
+    w->totals.zero_pages = format_layout_pages(&w->meta->layout) - w->totals.pages;
+    if (memcmp(&end, &w->totals, sizeof end) || end.pages != e->pages || end.zero_pages != e->zero_pages ||
+        w->stream.at != e->stream_bytes)
+        return E_CHECKSUM;
+    return E_OK;
+}
+
+static enum err on_record(struct walk *w, const struct ckpt_visitor *v)
+{
+    uint32_t type = w->record.type, last = w->last_type;
+    w->last_type = type;
+    if ((last == 0) != (type == RECORD_META) || type < last)
+        return E_CHECKSUM;
+    switch (type) {
+    case RECORD_META:
+        return on_meta(w, v);
+    case RECORD_SECTION:
+        w->totals.sections++;
+        return v->section ? v->section(v->ctx, &w->record, w->stream.store->payload) : E_OK;
+    case RECORD_PAGES:
+        return on_pages(w, v);
+    case RECORD_END:
+        return on_end(w);
+    default:
+        return E_STOREVERSION;
+    }
+}
+
+enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
+                   const struct ckpt_progress *progress)
+{
+    struct disk_meta meta; /* 752 bytes */
+    struct walk w = {.stream = {.store = s, .entry = e, .progress = progress}, .meta = &meta};
+    if (s->writing) /* they share the buffers */
+        return E_BUSY;
+    while (w.last_type != RECORD_END) { /* ends: every record takes at least its header from a stream of known length */
+        enum err err = next_record(&w);
+        bool damaged = err != E_OK;
+        if (!err) {
+            err = on_record(&w, visitor);
+            damaged = err == E_CHECKSUM;
+        }
+        if (damaged)
+            log_line("store", "checkpoint %lu record %u near byte %lu: %s", e->id, w.sequence - 1, w.stream.at,
+                     err_name(err));
+        if (err)
+            return err;
+    }
+    return E_OK;
+}
+
+enum err ckpt_verify(struct store *s, uint64_t id, const struct ckpt_progress *progress)
+{
+    static const struct ckpt_visitor nobody;
+    const struct disk_entry *e = store_find(s, id);
+    s->verified_seed = 0;
+    if (!e)
+        return E_NOTFOUND;
+    enum err err = ckpt_walk(s, e, &nobody, progress);
+    if (!err)
+        s->verified_seed = e->seed;
+    return err;
+}
+
+/* ---- looking for one thing: the visitor stops the walk with E_ALREADY once it has it ---- */
+
+static enum err grab_meta(void *ctx, const struct disk_meta *meta)
+{
+    memcpy(ctx, meta, sizeof *meta);
+    return E_ALREADY;
+}
+
+enum err ckpt_read_meta(struct store *s, uint64_t id, struct disk_meta *meta)
+{
+    const struct disk_entry *e = store_find(s, id);
+    struct ckpt_visitor v = {.meta = grab_meta, .ctx = meta};
+    if (!e)
+        return E_NOTFOUND;
+    enum err err = ckpt_walk(s, e, &v, NULL);
+    return err == E_ALREADY ? E_OK : err;
+}
+
+struct section_search {
+    char name[RECORD_NAME_BYTES];
+    void *data;
+    size_t room, bytes;
+    uint16_t version;
+};
+
+static enum err grab_section(void *ctx, const struct disk_record *record, const void *data)
+{
+    struct section_search *search = ctx;
+    if (memcmp(search->name, record->name, RECORD_NAME_BYTES))
+        return E_OK;
+    search->bytes = record->payload_bytes;
+    search->version = record->version;
+    if (search->bytes > search->room)
+        return E_NOMEM;
+    memcpy(search->data, data, search->bytes);
+    return E_ALREADY;
+}
+
+static enum err no_sections_left(void *ctx, uint64_t first, uint32_t count, const uint8_t *pages)
+{
+    (void)ctx, (void)first, (void)count, (void)pages;
+    return E_NOTFOUND;
+}
+
+enum err ckpt_read_section(struct store *s, uint64_t id, const char *name, void *data, size_t room, size_t *bytes,
+                           uint16_t *version)
+{
+    const struct disk_entry *e = store_find(s, id);
+    struct section_search search = {.data = data, .room = room};
+    struct ckpt_visitor v = {.section = grab_section, .pages = no_sections_left, .ctx = &search};
+    if (!e)
+        return E_NOTFOUND;
+    for (size_t i = 0; i < RECORD_NAME_BYTES && name[i]; i++)
+        search.name[i] = name[i];
+    enum err err = ckpt_walk(s, e, &v, NULL);
+    *bytes = search.bytes;
+    *version = search.version;
+    return err == E_ALREADY ? E_OK : err ? err : E_NOTFOUND;
+}
+
+/* ---- loading ---- */
+
+struct ram_load {
+    struct page_cursor cursor;
+    struct ckpt_layout layout;
+    ckpt_page_writer page;
+    void *ctx;
+    bool touched;
+};
+
+static enum err load_start(void *ctx, const struct disk_meta *meta)
+{
+    struct ram_load *l = ctx;
+    l->layout = meta->layout;
+    page_cursor_start(&l->cursor, &l->layout);
+    return E_OK;
+}
+
+/* One page: content, or zeros for NULL. A page that is zero already is only read: cheaper everywhere. */
+static enum err load_page(struct ram_load *l, uint64_t number, const uint8_t *content)
+{
+    void *to = l->page(l->ctx, (gpa_t){number * PAGE_BYTES});
+    if (!to)
+        return E_INTERNAL;
+    l->touched = true;
+    if (content)
+        memcpy(to, content, PAGE_BYTES);
+    else if (!page_is_zero(to))
+        memset(to, 0, PAGE_BYTES);
+    return E_OK;
+}
+
+static enum err load_pages(void *ctx, uint64_t first, uint32_t count, const uint8_t *pages)
+{
+    struct ram_load *l = ctx;
+    uint64_t number;
+    for (uint32_t done = 0; done < count;) {
+        if (!page_cursor_step(&l->cursor, &number) || number > first + done)
+            return E_INTERNAL; /* extent_unpack has checked order and place */
+        bool here = number == first + done;
+        enum err e = load_page(l, number, here ? pages + done * PAGE_BYTES : NULL);
+        if (e)
+            return e;
+        done += here;
+    }
+    return E_OK;
+}
+
+enum err ckpt_load_ram(struct store *s, uint64_t id, ckpt_page_writer page, void *ctx, bool *touched,
+                       const struct ckpt_progress *progress)
+{
+    const struct disk_entry *e = store_find(s, id);
+    struct ram_load l = {.page = page, .ctx = ctx};
+    struct ckpt_visitor v = {.meta = load_start, .pages = load_pages, .ctx = &l};
+    uint64_t number;
+    *touched = false;
+    if (!e)
+        return E_NOTFOUND;
+    if (s->verified_seed != e->seed) {
+        enum err err = ckpt_verify(s, e->id, NULL);
+        if (err)
+            return err;
+    }
+    enum err err = ckpt_walk(s, e, &v, progress);
+    while (!err && page_cursor_step(&l.cursor, &number))
+        err = load_page(&l, number, NULL);
+    *touched = l.touched;
+    s->verified_seed = 0; /* one load per verification: the medium may change in between */
+    return err;
+}
+
+/* ---- layouts ---- */
+
+static enum err differ(char *why, size_t len, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static enum err differ(char *why, size_t len, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    str_vformat(why, len, fmt, args);
+    va_end(args);
+    return E_LAYOUT;
+}
+
+enum err ckpt_check_layout(const struct ckpt_layout *there, const struct ckpt_layout *here, char *why, size_t why_len)
+{
+    if (strncmp(there->backend, here->backend, sizeof there->backend))
+        return differ(why, why_len, "the checkpoint was taken with the %.8s backend, this machine uses %.8s",
+                      there->backend, here->backend);
+    if (strncmp(there->cpu_vendor, here->cpu_vendor, sizeof there->cpu_vendor))
+        return differ(why, why_len, "CPU vendor: %.16s in the checkpoint, %.16s here", there->cpu_vendor,
+                      here->cpu_vendor);
+    if (there->cpu_signature != here->cpu_signature)
+        return differ(why, why_len, "CPU model (CPUID.1 EAX): %#x in the checkpoint, %#x here", there->cpu_signature,
+                      here->cpu_signature);
+    for (uint32_t i = 0; i < CKPT_FEATURE_WORDS; i++)
+        if (there->cpu_features[i] != here->cpu_features[i])
+            return differ(why, why_len, "CPU feature word %u: %#x in the checkpoint, %#x here", i,
+                          there->cpu_features[i], here->cpu_features[i]);
+    if (there->cpu_count != here->cpu_count)
+        return differ(why, why_len, "CPUs: %u in the checkpoint, %u here", there->cpu_count, here->cpu_count);
+    if (there->ram_count != here->ram_count)
+        return differ(why, why_len, "RAM ranges: %u in the checkpoint, %u here", there->ram_count, here->ram_count);
+    for (uint32_t i = 0; i < there->ram_count && i < CKPT_RANGES_MAX; i++) {
+        const struct ckpt_range *a = &there->ram[i], *b = &here->ram[i];
+        if (a->base != b->base || a->bytes != b->bytes)
+            return differ(why, why_len, "RAM range %u: %#lx + %#lx bytes in the checkpoint, %#lx + %#lx here", i,
+                          a->base, a->bytes, b->base, b->bytes);
+    }
+    if (there->hidden.base != here->hidden.base || there->hidden.bytes != here->hidden.bytes)
+        return differ(why, why_len, "hidden range: %#lx + %#lx bytes in the checkpoint, %#lx + %#lx here",
+                      there->hidden.base, there->hidden.bytes, here->hidden.base, here->hidden.bytes);
+    if (there->device_hash != here->device_hash)
+        return differ(why, why_len, "the list of PCI devices differs (%#lx in the checkpoint, %#lx here)",
+                      there->device_hash, here->device_hash);
+    if (why_len)
+        why[0] = 0;
+    return E_OK;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pure. See store_write.h. A write that fails is sticky: w->failed, so that no later call goes on behind a hole. */
+#include "ckpt/store_write.h"
+
+#include "bits.h"
+#include "ckpt/hash.h"
+#include "clock.h"
+#include "log.h"
+
+#include <string.h>
+
+static enum err fail(struct ckpt_writer *w, enum err e)
+{
+    if (e && !w->failed)
+        w->failed = e;
+    return w->failed;
+}
+
+static enum err wait_disk(struct ckpt_writer *w)
+{
+    if (!w->in_flight)
+        return E_OK;
+    w->in_flight = false;
+    uint64_t start = clock_us();
+    enum err e = block_finish(&w->store->part);
+    w->wait_us += clock_us() - start;
+    return e;
+}
+
+/* Claim the largest free run for what comes next. */
+static enum err claim_run(struct ckpt_writer *w)
+{
+    if (w->entry.run_count == STORE_RUNS_MAX)
+        return E_FULL;
+    struct disk_run gap = store_largest_gap(w->store, &w->entry);
+    if (!gap.count)
+        return E_FULL;
+    w->entry.runs[w->entry.run_count++] = (struct disk_run){gap.first, 0};
+    w->run_room = gap.count;
+    return E_OK;
+}
+
+/* Send the filled buffer on its way and turn to the other one, which is idle: only one write is ever in flight. */
+static enum err send_buffer(struct ckpt_writer *w)
+{
+    uint8_t *from = w->store->io[w->buffer];
+    uint64_t blocks = align_up(w->fill, STORE_BLOCK_BYTES) / STORE_BLOCK_BYTES;
+    memset(from + w->fill, 0, blocks * STORE_BLOCK_BYTES - w->fill);
+    while (blocks) {
+        enum err e = w->run_room ? E_OK : claim_run(w);
+        if (!e)
+            e = wait_disk(w);
+        if (e)
+            return e;
+        struct disk_run *run = &w->entry.runs[w->entry.run_count - 1];
+        uint64_t n = min_u64(blocks, w->run_room);
+        e = block_begin_write(&w->store->part, (run->first + run->count) * STORE_BLOCK_SECTORS,
+                              (uint32_t)n * STORE_BLOCK_SECTORS, from);
+        if (e)
+            return e;
+        w->in_flight = true;
+        run->count += n;
+        w->run_room -= n;
+        blocks -= n;
+        from += n * STORE_BLOCK_BYTES;
+    }
+    w->buffer ^= 1;
+    w->fill = 0;
+    return E_OK;
+}
+
+static enum err append(struct ckpt_writer *w, const void *data, size_t bytes)
+{
+    const uint8_t *from = data;
+    uint32_t room_bytes = w->store->io_blocks * STORE_BLOCK_BYTES;
+    w->entry.stream_bytes += bytes;
+    while (bytes) {
+        size_t n = min_u64(bytes, room_bytes - w->fill);
+        memcpy(w->store->io[w->buffer] + w->fill, from, n);
+        w->fill += (uint32_t)n;
+        from += n;
+        bytes -= n;
+        if (w->fill == room_bytes) {
+            enum err e = send_buffer(w);
+            if (e)
+                return e;
+        }
+    }
+    return E_OK;
+}
+
+/* record: type, version, name and counts set by the caller. */
+static enum err put_record(struct ckpt_writer *w, struct disk_record *record, const void *payload)
+{
+    static const uint8_t padding[RECORD_ALIGN];
+    record->magic = RECORD_MAGIC;
+    record->checkpoint = w->entry.id;
+    record->sequence = w->sequence++;
+    format_seal_record(record, payload, w->entry.seed);
+    enum err e = append(w, record, sizeof *record);
+    if (!e)
+        e = append(w, payload, record->payload_bytes);
+    if (!e)
+        e = append(w, padding, align_up(record->payload_bytes, RECORD_ALIGN) - record->payload_bytes);
+    return fail(w, e);
+}
+
+static void copy_label(char to[STORE_LABEL_BYTES], const char *label)
+{
+    memset(to, 0, STORE_LABEL_BYTES);
+    for (size_t i = 0; label && label[i] && i < STORE_LABEL_BYTES - 1; i++)
+        to[i] = label[i] >= ' ' && label[i] <= '~' ? label[i] : '?';
+}
+
+/* Different for every attempt, so that what an earlier one left behind never passes for ours. */
+static uint64_t fresh_seed(struct store *s, int64_t time)
+{
+    struct {
+        uint8_t uuid[16];
+        uint64_t id, generation, attempt, clock;
+        int64_t time;
+    } in = {.id = s->next_id, .generation = s->generation, .attempt = ++s->attempts, .clock = clock_us(), .time = time};
+    memcpy(in.uuid, s->uuid, sizeof in.uuid);
+    uint64_t seed = hash64(&in, sizeof in, 0);
+    return seed ? seed : 1; /* 0 means "none verified" in struct store */
+}
+
+enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_meta *meta)
+{
+    memset(w, 0, sizeof *w);
+    if (s->writing)
+        return fail(w, E_BUSY);
+    enum err e = format_check_layout(meta->layout);
+    if (!e && s->count == STORE_TABLE_MAX)
+        e = E_FULL;
+    if (!e)
+        e = store_sync(s);
+    if (e)
+        return fail(w, e);
+    w->store = s;
+    w->layout = meta->layout;
+    w->extent.stage = s->stage;
+    w->entry = (struct disk_entry){.id = s->next_id,
+                                   .kind = meta->kind,
+                                   .disk = meta->disk,
+                                   .time = meta->time,
+                                   .seed = fresh_seed(s, meta->time)};
+    copy_label(w->entry.label, meta->label);
+    s->writing = true;
+    e = claim_run(w);
+    if (e) {
+        fail(w, e);
+        ckpt_abort(w);
+        return e;
+    }
+    struct disk_meta *m = (struct disk_meta *)(void *)s->payload;
+    *m = (struct disk_meta){.version = STORE_VERSION,
+                            .kind = w->entry.kind,
+                            .id = w->entry.id,
+                            .time = w->entry.time,
+                            .disk = w->entry.disk,
+                            .layout = *meta->layout};
+    memcpy(m->label, w->entry.label, sizeof m->label);
+    struct disk_record r = {.type = RECORD_META, .version = 1, .payload_bytes = sizeof *m};
+    e = put_record(w, &r, m);
+    if (e)
+        ckpt_abort(w);
+    return e;
+}
+
+enum err ckpt_put_section(struct ckpt_writer *w, const char *name, uint16_t version, const void *data, size_t bytes)
+{
+    if (w->failed)
+        return w->failed;
+    if (bytes > SECTION_BYTES_MAX || w->totals.extents)
+        return fail(w, E_INTERNAL);
+    struct disk_record r = {.type = RECORD_SECTION, .version = version, .payload_bytes = (uint32_t)bytes};
+    for (size_t i = 0; i < RECORD_NAME_BYTES && name[i]; i++)
+        r.name[i] = name[i];
+    w->totals.sections++;
+    return put_record(w, &r, data);
+}
+
+static enum err put_extent(struct ckpt_writer *w)
+{
+    struct disk_record r = {.type = RECORD_PAGES, .version = 1};
+    if (!w->extent.pages)
+        return E_OK;
+    w->totals.extents++;
+    w->totals.raw_bytes += w->extent.pages * PAGE_BYTES;
+    extent_pack(&w->extent, &r, w->store->payload, w->store->lz4);
+    return put_record(w, &r, w->store->payload);
+}
+
+enum err ckpt_put_ram(struct ckpt_writer *w, ckpt_page_reader page, void *ctx, const struct ckpt_progress *progress)
+{
+    if (w->failed)
+        return w->failed;
+    struct page_cursor c;
+    uint64_t number, total = format_layout_pages(w->layout), done = 0;
+    page_cursor_start(&c, w->layout);
+    while (page_cursor_step(&c, &number)) {
+        const void *content = page(ctx, (gpa_t){number * PAGE_BYTES});
+        enum err e = content ? E_OK : E_INTERNAL;
+        if (!e && page_is_zero(content)) {
+            w->totals.zero_pages++;
+        } else if (!e) {
+            w->totals.pages++;
+            if (extent_add(&w->extent, number, content))
+                e = put_extent(w);
+        }
+        if (e)
+            return fail(w, e);
+        if (progress && progress->step && ++done % EXTENT_PAGES_MAX == 0)
+            progress->step(progress->ctx, done * PAGE_BYTES, total * PAGE_BYTES);
+    }
+    return put_extent(w);
+}
+
+enum err ckpt_commit(struct ckpt_writer *w, uint64_t *id)
+{
+    if (!w->store)
+        return fail(w, E_INTERNAL);
+    enum err e = w->failed;
+    if (!e) {
+        struct disk_record r = {.type = RECORD_END, .version = 1, .payload_bytes = sizeof w->totals};
+        e = put_record(w, &r, &w->totals);
+    }
+    if (!e && w->totals.pages + w->totals.zero_pages != format_layout_pages(w->layout))
+        e = fail(w, E_INTERNAL); /* ckpt_put_ram was left out */
+    if (!e && w->fill)
+        e = send_buffer(w);
+    if (!e)
+        e = wait_disk(w);
+    if (e) {
+        fail(w, e);
+        ckpt_abort(w);
+        return e;
+    }
+    if (w->entry.runs[w->entry.run_count - 1].count == 0) /* claimed, and then nothing was left to write */
+        w->entry.run_count--;
+    w->entry.pages = w->totals.pages;
+    w->entry.zero_pages = w->totals.zero_pages;
+    e = store_commit_entry(w->store, &w->entry);
+    w->store->writing = false;
+    w->store = NULL;
+    w->failed = e ? e : E_INTERNAL; /* whoever goes on writing after a commit */
+    if (!e)
+        *id = w->entry.id;
+    return e;
+}
+
+void ckpt_abort(struct ckpt_writer *w)
+{
+    if (!w->store)
+        return;
+    enum err e = wait_disk(w);
+    fail(w, e ? e : E_INTERNAL); /* E_INTERNAL: whoever goes on writing after an abort */
+    log_line("store", "checkpoint %lu given up: %s", w->entry.id, err_name(w->failed));
+    w->store->writing = false;
+    w->store = NULL;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. What each console command does: the functions behind struct console_ops. */
+#ifndef SOJOURN_KERNEL_COMMANDS_H
+#define SOJOURN_KERNEL_COMMANDS_H
+
+#include "kernel/console.h"
+
+extern const struct console_ops commands;
+
+/* Something the user should know for as long as the machine runs; shown by status. */
+void commands_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* Reset the machine: ACPI reset register, port CF9h, keyboard controller. Returns if nothing worked. */
+void machine_reset(void);
+
+#endif

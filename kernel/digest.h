@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shell. Is the resident code still what it was when the guest was given the machine? While native, hidden memory is
+   merely unlisted: a stray DMA or a curious driver may have written to it. */
+#ifndef SOJOURN_KERNEL_DIGEST_H
+#define SOJOURN_KERNEL_DIGEST_H
+
+#include "types.h"
+
+/* Once at boot, after relocation: all of the image may run from here on. */
+void digest_seal_image(void);
+/* At each way in, before anything else: what is needed to answer the door. */
+bool digest_check_door(void) MUST_USE;
+/* Once digest_open_rest() has failed: may the guest be left? */
+bool digest_check_way_out(void) MUST_USE;
+/* The way out, all other code, and the constants: checked once after each native interval, then it may run. False: it changed. */
+bool digest_open_rest(void) MUST_USE;
+/* Right before the guest gets the CPU: from now on it may not run unchecked. */
+void digest_close_rest(void);
+/* Is this the address of code that digest_open_rest() is about? */
+bool digest_is_rest(uint64_t rip);
+
+#endif

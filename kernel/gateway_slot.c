@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pure. Gateway slot search.
+ *
+ *   CR3 -> PML4 -> PDPT -> PD -> PT [ ... IDT page ... 0 0 0 0 0 0 C D ]     C, D: gateway code and data
+ *
+ * Only entries that are exactly zero are free: a non-present entry with other bits belongs to the guest (swap entries,
+ * L1TF inversion). The last entries of the longest zero run are taken, farthest from what the guest may add next.
+ * When the IDT is mapped by a large page, or its page table is full, the same is done one or two levels up with a table
+ * of our own below. SDM 3A 4.5 "4-Level Paging and 5-Level Paging". */
+#include "kernel/gateway_slot.h"
+
+#include "bits.h"
+
+#define PTE_P BIT(0)
+#define PTE_W BIT(1)
+#define PTE_A BIT(5)
+#define PTE_D BIT(6)
+#define PTE_PS BIT(7)
+#define PTE_NX BIT(63)
+#define PTE_ADDRESS MASK(51, 12)
+#define ENTRIES 512u
+#define LEVELS 4u
+
+#define IDT_MIN_LIMIT (32u * 16u - 1u)
+#define GATE_BYTES 16u
+#define GATE_NMI_OFFSET (2u * GATE_BYTES)
+#define GATE_TYPE(low) bits_get(low, 43, 40)
+#define GATE_S(low) bits_get(low, 44, 44)
+#define GATE_PRESENT(low) bits_get(low, 47, 47)
+#define GATE_TYPE_INTERRUPT 0xeu
+
+struct walk {
+    uint64_t table[LEVELS + 1]; /* [level]: the table page's physical address; 0: not reached */
+    bool writable, executable;  /* what the entries above the last table allow */
+    bool allows[LEVELS + 1];    /* [level]: the path down to that table allows writing and execution */
+    uint64_t pa;                /* of the address itself */
+    bool mapped;
+};
+
+static unsigned slot_at(uint64_t va, unsigned level)
+{
+    return (unsigned)(va >> (PAGE_SHIFT + 9 * (level - 1))) & (ENTRIES - 1);
+}
+
+/* Down to the table of level `last`; 0: to the address itself. */
+static void walk_to(const struct phys_reader *r, uint64_t cr3, uint64_t va, unsigned last, struct walk *w)
+{
+    *w = (struct walk){.writable = true, .executable = true};
+    uint64_t table = cr3 & PTE_ADDRESS;
+    for (unsigned level = LEVELS; level >= 1; level--) {
+        w->table[level] = table;
+        w->allows[level] = w->writable && w->executable;
+        if (level == last)
+            return;
+        const uint64_t *entries = r->page(r->ctx, table);
+        uint64_t e = entries ? entries[slot_at(va, level)] : 0;
+        if (!(e & PTE_P))
+            return;
+        if (level == 1 || (level <= 3 && (e & PTE_PS))) {
+            uint64_t offset_mask = (1ull << (PAGE_SHIFT + 9 * (level - 1))) - 1;
+            w->pa = (e & PTE_ADDRESS & ~offset_mask) | (va & offset_mask);
+            w->mapped = true;
+            return;
+        }
+        w->writable = w->writable && (e & PTE_W);
+        w->executable = w->executable && !(e & PTE_NX);
+        table = e & PTE_ADDRESS;
+    }
+}
+
+/* The last `want` slots of the longest run of zero entries; -1 if there is none that long. */
+static int longest_zero_run_end(const uint64_t *table, unsigned want)
+{
+    unsigned best = want - 1;
+    int end = -1;
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (table[i])
+            continue;
+        unsigned start = i;
+        while (i + 8 <= ENTRIES && !(table[i] | table[i + 1] | table[i + 2] | table[i + 3] | table[i + 4] |
+                                     table[i + 5] | table[i + 6] | table[i + 7]))
+            i += 8; /* most of it is zero */
+        while (i < ENTRIES && !table[i])
+            i++;
+        if (i - start > best) {
+            best = i - start;
+            end = (int)i - 1;
+        }
+    }
+    return end;
+}
+
+enum err gateway_slot_gate(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, uint64_t idt_limit,
+                           struct gateway_gate *gate)
+{
+    struct walk w;
+    if (idt_limit < IDT_MIN_LIMIT)
+        return E_NOIDT;
+    walk_to(r, cr3, idt_base + GATE_NMI_OFFSET, 0, &w);
+    if (!w.mapped || (w.pa & 7) || (w.pa & (PAGE_BYTES - 1)) > PAGE_BYTES - GATE_BYTES)
+        return E_NOIDT;
+    const uint64_t *page = r->page(r->ctx, align_down(w.pa, PAGE_BYTES));
+    if (!page)
+        return E_NOIDT;
+    const uint64_t *word = page + (w.pa & (PAGE_BYTES - 1)) / sizeof *word;
+    uint64_t low = word[0], high = word[1];
+    if (!GATE_PRESENT(low) || GATE_S(low) || GATE_TYPE(low) != GATE_TYPE_INTERRUPT)
+        return E_GATE;
+    gate->pa = w.pa;
+    gate->word[0] = low;
+    gate->word[1] = high;
+    gate->handler = bits_get(low, 15, 0) | bits_get(low, 63, 48) << 16 | bits_get(high, 31, 0) << 32;
+    return E_OK;
+}
+
+static unsigned entries_wanted(unsigned level, unsigned pages)
+{
+    return level == 1 ? pages : 1;
+}
+
+enum err gateway_slot_find(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, unsigned pages,
+                           struct gateway_plan *plan)
+{
+    *plan = (struct gateway_plan){0};
+    struct walk w;
+    walk_to(r, cr3, idt_base, 0, &w);
+    if (!w.mapped)
+        return E_NOIDT;
+    for (unsigned level = 1; level <= 3; level++) {
+        if (!w.table[level] || !w.allows[level])
+            continue;
+        unsigned want = entries_wanted(level, pages);
+        const uint64_t *table = r->page(r->ctx, w.table[level]);
+        int end = table ? longest_zero_run_end(table, want) : -1;
+        if (end < 0)
+            continue;
+        unsigned slot = (unsigned)end + 1 - want;
+        uint64_t span = 1ull << (PAGE_SHIFT + 9 * level);
+        plan->level = level;
+        plan->pages = pages;
+        plan->top = r->page(r->ctx, w.table[LEVELS])[slot_at(idt_base, LEVELS)];
+        plan->table_pa = w.table[level];
+        plan->entry_pa = w.table[level] + 8 * slot;
+        plan->va = align_down(idt_base, span) + ((uint64_t)slot << (PAGE_SHIFT + 9 * (level - 1)));
+        return E_OK;
+    }
+    return E_NOSLOT;
+}
+
+bool gateway_slot_usable(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, const struct gateway_plan *plan)
+{
+    if (!plan->level)
+        return false;
+    struct walk w;
+    walk_to(r, cr3, idt_base, plan->level, &w);
+    if (w.table[plan->level] != plan->table_pa || !w.allows[plan->level])
+        return false;
+    const uint64_t *table = r->page(r->ctx, plan->table_pa);
+    const uint64_t *entry = table + (plan->entry_pa & (PAGE_BYTES - 1)) / sizeof *entry;
+    for (unsigned i = 0; i < entries_wanted(plan->level, plan->pages); i++)
+        if (entry[i])
+            return false;
+    return true;
+}
+
+bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct gateway_plan *plan)
+{
+    /* The same entry at the top is the same path below: nearly always. */
+    const uint64_t *top = r->page(r->ctx, cr3 & PTE_ADDRESS);
+    if (top && top[slot_at(plan->va, LEVELS)] == plan->top)
+        return true;
+    struct walk w;
+    walk_to(r, cr3, plan->va, plan->level, &w);
+    return w.table[plan->level] == plan->table_pa && w.allows[plan->level];
+}
+
+bool gateway_slot_translate(const struct phys_reader *r, uint64_t cr3, uint64_t va, uint64_t *pa)
+{
+    struct walk w;
+    walk_to(r, cr3, va, 0, &w);
+    *pa = w.pa;
+    return w.mapped;
+}
+
+uint64_t gateway_code_pte(uint64_t pa)
+{
+    return pa | PTE_P | PTE_A;
+}
+
+uint64_t gateway_data_pte(uint64_t pa, bool nx)
+{
+    return pa | PTE_P | PTE_A | PTE_D | PTE_W | (nx ? PTE_NX : 0);
+}
+
+uint64_t gateway_table_entry(uint64_t pa)
+{
+    return pa | PTE_P | PTE_A | PTE_W;
+}
+
+void gateway_patch_gate(const uint64_t gate[2], uint64_t va, uint64_t out[2])
+{
+    out[0] = (gate[0] & MASK(47, 16)) | bits_get(va, 15, 0) | bits_get(va, 31, 16) << 48;
+    out[1] = (gate[1] & MASK(63, 32)) | va >> 32;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. What the host does about an exit, once for both vendors. */
+#ifndef SOJOURN_KERNEL_POLICY_H
+#define SOJOURN_KERNEL_POLICY_H
+
+#include "kernel/cpus.h"
+
+/* Set the I/O bitmap from what is to be hidden and observed. At boot, before the first entry. */
+void policy_trap_ports(void);
+/* Ports that shall read as absent; at most POLICY_ABSENT_MAX ranges. */
+#define POLICY_ABSENT_MAX 12
+void policy_hide_ports(uint16_t first, uint16_t count);
+/* A PCI function the guest shall not find: configuration space by CF8/CFC, and its page of ECAM. At most 4. */
+void policy_hide_pci(uint16_t bdf);
+bool policy_pci_hidden(uint16_t bdf);
+
+/* Handle x, on the CPU it happened on; the guest may be parked afterwards. */
+void policy_exit(struct cpu *c, const struct vm_exit *x);
+/* Freeze the guest with its state dumped; console and store stay alive. */
+void policy_park(struct cpu *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The guest died: the leader will do what on-crash= says (crash_policy). All its CPUs stop. */
+void policy_crash(struct cpu *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#endif

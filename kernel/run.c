@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. The run loop, one on each CPU.
+ *
+ *   orders of the leader -> INIT, start-up -> [leader: console, leave when wanted and possible]
+ *                                          -> one entry, one exit -> policy -> again
+ *
+ * A settled guest that stays virtual has no timer running: zero exits per second if it computes. Only while something is
+ * waited for (settling, a leave that was not possible yet, an unarmed console line) does the leader ask for ticks: the
+ * preemption timer where there is one, else each external interrupt that the guest gets (before it is delivered, and
+ * again at the end of its handler). */
+#include "kernel/run.h"
+
+#include "clock.h"
+#include "cpu.h"
+#include "drivers/lapic.h"
+#include "kernel/console.h"
+#include "kernel/console_irq.h"
+#include "kernel/crash.h"
+#include "kernel/digest.h"
+#include "kernel/gateway_install.h"
+#include "kernel/guest.h"
+#include "kernel/leave_check.h"
+#include "kernel/policy.h"
+#include "kernel/settle.h"
+#include "kernel/smp.h"
+#include "kernel/startup.h"
+#include "kernel/transition.h"
+#include "kernel/traps.h"
+#include "kernel/tsc_debt.h"
+#include "log.h"
+#include "msr.h"
+
+#define TICK_US 20000u
+#define LEAVE_DEADLINE_US 10000000u
+#define REARM_INTERVAL_US 100000u
+
+static uint64_t next_rearm_us;
+
+static bool runs_virtual(const struct cpu *c)
+{
+    return guest.run == GUEST_RUNNING && guest.mode == MODE_VIRTUAL && c->loaded;
+}
+
+static void set_ticking(struct cpu *c, bool on)
+{
+    struct vcpu *v = &c->vcpu;
+    if (on == c->ticking)
+        return;
+    c->ticking = on;
+    enum err timer = on || c->tick_native ? guest.backend->trap(v, VTRAP_TICK, on ? TICK_US : 0) : E_NOTYET;
+    if (on)
+        c->tick_native = !timer;
+    if (c->tick_native)
+        return;
+    if (guest.backend->trap(v, VTRAP_INTR, on) || guest.backend->trap(v, VTRAP_IRET, 0))
+        log_line("run", "no timer and no interrupt exits: the guest is looked at only when it exits by itself");
+}
+
+/* After EXIT_INTR the guest must get its interrupt, so the trap moves to the handler's IRET, and back. */
+static void follow_interrupt(struct cpu *c, enum exit_kind kind)
+{
+    if (kind == EXIT_INTR_WINDOW && guest.backend->trap(&c->vcpu, VTRAP_INTR_WINDOW, 0))
+        log_line("run", "the interrupt window cannot be closed: cpu=%u", c->index);
+    if (!c->ticking || c->tick_native)
+        return;
+    if (kind != EXIT_INTR && kind != EXIT_IRET)
+        return;
+    enum err a = guest.backend->trap(&c->vcpu, VTRAP_INTR, kind == EXIT_IRET);
+    enum err b = guest.backend->trap(&c->vcpu, VTRAP_IRET, kind == EXIT_INTR);
+    if (a || b)
+        log_line("run", "interrupt traps failed: %s %s", err_name(a), err_name(b));
+}
+
+static void note_cr3(struct cpu *c, uint64_t now)
+{
+    uint64_t cr3 = guest.backend->get(&c->vcpu, VREG_CR3) & MASK(51, 12);
+    unsigned oldest = 0;
+    for (unsigned i = 0; i < SEEN_CR3_MAX; i++) {
+        if (c->seen_cr3[i].cr3 == cr3) {
+            c->seen_cr3[i].when_us = now;
+            return;
+        }
+        if (c->seen_cr3[i].when_us < c->seen_cr3[oldest].when_us)
+            oldest = i;
+    }
+    c->seen_cr3[oldest].cr3 = cr3;
+    c->seen_cr3[oldest].when_us = now;
+}
+
+/* The other CPUs exit too rarely to be asked for more than this. */
+static void look_for_user_mode(struct cpu *c)
+{
+    if (guest.settled || guest.settle.user_elsewhere)
+        return;
+    if ((guest.backend->get(&c->vcpu, VREG_SS_AR) >> AR_DPL_SHIFT & 3u) == 3u)
+        guest.settle.user_elsewhere = true;
+}
+
+static void look_at_settling(struct cpu *c, uint64_t now)
+{
+    if (guest.settled || !guest.settle_us)
+        return;
+    struct vcpu *v = &c->vcpu;
+    bool long_mode = leave_long_mode(guest.backend->get(v, VREG_CR0), guest.backend->get(v, VREG_EFER));
+    bool user = (guest.backend->get(v, VREG_SS_AR) >> AR_DPL_SHIFT & 3u) == 3u;
+    uint64_t idt = guest.backend->get(v, VREG_IDT_BASE);
+    if (!settle_look(&guest.settle, now, guest.settle_us, long_mode, idt, long_mode && user))
+        return;
+    guest.settled = true;
+    guest.want = MODE_NATIVE;
+    log_line("run", "guest settled: idt=%#llx", (unsigned long long)idt);
+}
+
+void run_left(void)
+{
+    if (!guest.leave_asked)
+        return;
+    guest.leave_asked = false;
+    console_finish_plain(E_OK);
+}
+
+/* A leave was not possible at this moment. Without a timer the guest is looked at again at the end of its NMI handler,
+   when it could take an interrupt (it may never get one), or, with interrupts off, at once: the deadline must be seen
+   to pass. */
+static void look_again(struct cpu *c)
+{
+    if (c->ticking && c->tick_native)
+        return;
+    bool in_nmi = guest.backend->interruptibility(&c->vcpu) & INTERRUPTIBILITY_NMI;
+    if (!in_nmi && !(guest.backend->get(&c->vcpu, VREG_RFLAGS) & RFLAGS_IF)) {
+        console_irq_unhush();
+        return;
+    }
+    enum err e = guest.backend->trap(&c->vcpu, in_nmi ? VTRAP_IRET : VTRAP_INTR_WINDOW, 1);
+    (void)e; /* then at the next exit */
+}
+
+static void try_leave(uint64_t now)
+{
+    if (guest.want != MODE_NATIVE)
+        return;
+    if (!guest.leave_give_up_us)
+        guest.leave_give_up_us = now + LEAVE_DEADLINE_US;
+    if (tsc_debt_payable() && !tsc_debt_pay()) {
+        guest.leave_give_up_us = 0;
+        return;
+    }
+    enum err e = transition_leave();
+    /* Still here: not possible right now. */
+    if (leave_is_transient(e) && now < guest.leave_give_up_us) {
+        look_again(cpus[0]);
+        return;
+    }
+    guest.leave_give_up_us = 0;
+    guest.want = MODE_VIRTUAL;
+    transition_refused("leave", e);
+    const struct cpu *who = cpus[guest.refusal_cpu];
+    log_line("run",
+             "cpu=%u nmi_pending=%u host_nmi=%llu event=%u block_nmi=%u block_sti=%u block_mov_ss=%u activity=%u",
+             who->index, who->vcpu.nmi_pending, (unsigned long long)who->vcpu.host_nmi, who->state->event.valid,
+             who->state->block_nmi, who->state->block_sti, who->state->block_mov_ss, who->state->activity);
+    if (guest.leave_asked)
+        console_finish(e, "cpu %u: %s; the guest stays virtual", guest.refusal_cpu, err_text(e));
+    else
+        console_notice("leave refused: %s: cpu %u: %s; the guest stays virtual", err_name(e), guest.refusal_cpu,
+                       err_text(e));
+    guest.leave_asked = false;
+}
+
+/* Leader. */
+static void between_entries(struct cpu *c)
+{
+    uint64_t now = clock_us();
+    /* A leave that was answered comes before the next command. */
+    if (runs_virtual(c)) {
+        note_cr3(c, now);
+        try_leave(now);
+    }
+    if (guest.run == GUEST_CRASHED)
+        crash_policy();
+    if (guest.run == GUEST_PARKED && !guest.park_told) {
+        guest.park_told = true;
+        console_notice("guest parked: %s; `log` has its registers; restore a checkpoint or reboot", guest.park_reason);
+    }
+    if (now >= next_rearm_us) {
+        console_irq_rearm();
+        next_rearm_us = now + REARM_INTERVAL_US;
+    }
+    if (guest.leave_asked && guest.run != GUEST_RUNNING) {
+        guest.leave_asked = false;
+        console_finish(guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST, "%s", "");
+    }
+    if (!runs_virtual(c)) {
+        console_irq_poll();
+        return;
+    }
+    console_irq_pump();
+    if (!runs_virtual(c))
+        return; /* a command has changed it */
+    look_at_settling(c, now);
+    gateway_install_ahead(c);
+    try_leave(now);
+    bool settling = !guest.settled && guest.settle_us;
+    set_ticking(c, settling || guest.want == MODE_NATIVE || guest.enter_asked || !console_irq_armed());
+    if (guest.enter_asked && !c->tick_native)
+        console_irq_unhush(); /* its interrupt is the next exit */
+}
+
+/* NMIs hit guest or host: from another CPU, or the console had something; all others belong to the guest. */
+static void sort_nmi(struct cpu *c, enum exit_kind kind)
+{
+    uint64_t came = __atomic_exchange_n(&c->vcpu.host_nmi, 0, __ATOMIC_RELAXED) + (kind == EXIT_NMI);
+    bool sent = came && smp_explains_nmi(c);
+    if (cpu_leads(c)) {
+        /* Before the console, which may put another guest in this one's place. */
+        bool counter = came && lapic_counter_nmi();
+        if (!came)
+            console_irq_exited();
+        else if (console_irq_take()) /* asked even if another CPU sent one: two NMIs may come as one */
+            came = 0;
+        if (counter)
+            came = 1 + sent;
+    }
+    if (came && sent)
+        came--;
+    if (came)
+        c->vcpu.nmi_pending = true;
+}
+
+/* How long the way in was is known once the guest has run. */
+static void note_enter(struct cpu *c, enum exit_kind kind)
+{
+    if (!c->enter_from_tsc || kind == EXIT_NMI_HOST)
+        return;
+    c->enter_cycles = c->vcpu.entry_tsc - c->enter_from_tsc;
+    c->enter_from_tsc = 0;
+}
+
+/* The first exit after an enter finds the image damaged: no exit can be handled, but each happened before anything of
+   its instruction was done, so the bare CPU can carry it out. */
+static void leave_damaged(struct cpu *c)
+{
+    guest.last_refusal = E_DIGEST;
+    guest.want = MODE_NATIVE;
+    while (!digest_check_way_out()) /* endless: nothing of the host is left that could be trusted with the guest */
+        cpu_cli_hlt();
+    if (!cpu_leads(c)) {
+        smp_kick(cpus[0]);
+        while (!smp_called(c)) /* the leader's way to leave has a deadline, and comes again */
+            cpu_pause();
+        return;
+    }
+    enum err e = transition_leave();
+    (void)e; /* not now: at the next exit, then */
+}
+
+/* The console waits to hear that the guest has become virtual. */
+static void answer_enter(enum exit_kind kind)
+{
+    if (!guest.enter_asked || kind == EXIT_NMI_HOST)
+        return;
+    guest.enter_asked = false;
+    console_finish_plain(E_OK);
+}
+
+static void run_once(struct cpu *c)
+{
+    struct vcpu *v = &c->vcpu;
+    struct vm_exit x = {.kind = EXIT_UNKNOWN};
+    if (!guest.first_entry_us)
+        guest.first_entry_us = clock_us();
+    if (!smp_leave_host(c))
+        return;
+    enum err e = guest.backend->run(v, &x);
+    smp_in_host(c);
+    note_enter(c, x.kind);
+    if (!digest_open_rest()) {
+        leave_damaged(c);
+        return;
+    }
+    if (e) {
+        policy_park(c, "the CPU refused to run the guest: %s", err_name(e));
+        return;
+    }
+    c->exits[x.kind]++;
+    if (cpu_leads(c))
+        answer_enter(x.kind);
+    /* The exit first: a console command may put another guest in this one's place. */
+    follow_interrupt(c, x.kind);
+    policy_exit(c, &x);
+    if (!cpu_leads(c)) {
+        note_cr3(c, clock_us());
+        look_for_user_mode(c);
+    }
+    sort_nmi(c, x.kind);
+}
+
+void run_visit(void)
+{
+    if (guest.enter_asked) {
+        /* It was virtual, and was left at its first exit: leave_damaged(). */
+        guest.enter_asked = false;
+        console_finish_plain(E_DIGEST);
+    }
+    console_irq_pump();
+}
+
+void run_on(uint64_t us)
+{
+    struct cpu *c = cpus[0];
+    uint64_t end = deadline_in_us(us);
+    set_ticking(c, true);
+    while (!deadline_passed(end) && runs_virtual(c)) {
+        if (smp_called(c))
+            smp_follow(c);
+        run_once(c);
+    }
+}
+
+/* The host has this CPU: wait for a call or a start-up IPI. */
+static void hold(struct cpu *c)
+{
+    if (c->start_vector) {
+        startup_begin(c);
+        return;
+    }
+    if (!smp_leave_host(c))
+        return;
+    traps_wait_nmi(&c->vcpu.host_nmi);
+    smp_in_host(c);
+    c->vcpu.host_nmi = 0;
+    c->gate->owed = 0; /* that is what it was for */
+}
+
+_Noreturn void run_loop(struct cpu *c)
+{
+    /* An NMI that waited while the host was coming in has been taken. */
+    if (c->vcpu.host_nmi)
+        sort_nmi(c, EXIT_NMI_HOST);
+    for (;;) { /* endless: the way out is leaving into the guest */
+        if (c->leaving)
+            transition_go_native(c);
+        if (smp_called(c)) {
+            smp_follow(c);
+            continue;
+        }
+        if (c->reset)
+            startup_reset(c);
+        if (c->place == CPU_HELD) {
+            hold(c);
+            continue;
+        }
+        if (cpu_leads(c))
+            between_entries(c);
+        if (runs_virtual(c))
+            run_once(c);
+        else
+            cpu_pause();
+    }
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. See the header. A call is a flag in the CPU's gateway block, which the gateway looks at before anything else,
+ * and an NMI only if the CPU is not in the host already: an NMI that meets another one of the guest's would be one with
+ * it, so none is sent without need. Whoever leaves the host first says so and then looks at its flag, whoever calls
+ * first sets the flag and then looks whether the CPU has left: one of the two sees the other. */
+#include "kernel/smp.h"
+
+#include "clock.h"
+#include "cpu.h"
+#include "drivers/lapic.h"
+#include "kernel/traps.h"
+#include "log.h"
+
+#define OWED_TIMEOUT_US 100000u /* microseconds on hardware; an emulator may stand still for a moment */
+#define STOP_TIMEOUT_US 1000000u
+#define ORDER_TIMEOUT_US 30000000u
+
+static volatile uint32_t stop; /* number of the stop in force; 0: none */
+static uint32_t stops, depth, missing;
+static volatile uint32_t frozen;
+static volatile uint32_t order; /* number of the last order */
+static enum err (*volatile order_fn)(struct cpu *c);
+
+static bool others_wanted(const struct cpu *c)
+{
+    return c->present && !cpu_leads(c);
+}
+
+/* Every wait here is also one for what never comes, once a CPU has found our own bug. */
+static void pause_unless_frozen(void)
+{
+    do
+        cpu_pause();
+    while (frozen);
+}
+
+bool smp_leave_host(struct cpu *c)
+{
+    c->gate->in_host = 0;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!c->gate->called)
+        return true;
+    c->gate->in_host = 1;
+    return false;
+}
+
+static void send_nmi(struct cpu *c)
+{
+    c->gate->owed = 1;
+    lapic_send(c->apic_id, LAPIC_SEND_NMI);
+}
+
+void smp_kick(struct cpu *c)
+{
+    c->gate->called = 1;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!c->gate->in_host)
+        send_nmi(c);
+}
+
+void smp_leave_host_for_good(struct cpu *c)
+{
+    if (!c->gate->in_host || smp_leave_host(c))
+        return;
+    c->gate->in_host = 0;
+    send_nmi(c);
+}
+
+bool smp_explains_nmi(struct cpu *c)
+{
+    if (!c->gate->owed)
+        return false;
+    c->gate->owed = 0;
+    return true;
+}
+
+bool smp_stopped(void)
+{
+    return stop != 0;
+}
+
+uint32_t smp_missing(void)
+{
+    return missing;
+}
+
+void smp_release(void)
+{
+    if (--depth == 0)
+        __atomic_store_n(&stop, 0, __ATOMIC_SEQ_CST);
+}
+
+enum err smp_stop(void)
+{
+    if (depth++)
+        return E_OK;
+    if (++stops == 0)
+        stops = 1;
+    __atomic_store_n(&stop, stops, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 1; i < cpu_count; i++)
+        if (others_wanted(cpus[i]))
+            smp_kick(cpus[i]);
+    uint64_t end = 0;
+    for (uint32_t i = 1; i < cpu_count; i++) {
+        while (others_wanted(cpus[i]) && cpus[i]->stopped != stops) {
+            if (!end)
+                end = deadline_in_us(STOP_TIMEOUT_US);
+            if (deadline_passed(end)) {
+                missing = i;
+                smp_release();
+                log_line("smp", "cpu did not come: cpu=%u apic_id=%u us=%u", i, cpus[i]->apic_id, STOP_TIMEOUT_US);
+                return E_CPU;
+            }
+            pause_unless_frozen();
+        }
+    }
+    return E_OK;
+}
+
+void smp_freeze(void)
+{
+    if (!cpu_count)
+        return; /* so early that there is nobody */
+    __atomic_store_n(&frozen, 1, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (cpus[i] && cpus[i]->present && cpus[i] != cpu_self())
+            smp_kick(cpus[i]);
+}
+
+enum err smp_each(enum err (*fn)(struct cpu *c), uint32_t *who)
+{
+    order_fn = fn;
+    uint32_t number = order + 1;
+    __atomic_store_n(&order, number, __ATOMIC_SEQ_CST);
+    enum err first = fn(cpus[0]);
+    cpus[0]->order_done = number;
+    uint32_t whose = 0;
+    uint64_t end = 0;
+    for (uint32_t i = 1; i < cpu_count; i++) {
+        struct cpu *c = cpus[i];
+        if (!others_wanted(c))
+            continue;
+        while (c->order_done != number) {
+            if (!end)
+                end = deadline_in_us(ORDER_TIMEOUT_US);
+            if (deadline_passed(end))
+                panic("cpu %u does not carry out an order", i);
+            pause_unless_frozen();
+        }
+        if (!first && c->order_result) {
+            first = c->order_result;
+            whose = i;
+        }
+    }
+    if (who)
+        *who = whose;
+    return first;
+}
+
+/* The call was noticed before its NMI came: it is on its way, and taken here, where nobody can mistake it for the
+   guest's. Not in a visit, whose NMIs stay blocked: there the gateway knows it by its time. Nor by the leader, which
+   asks its console first (kernel/run.c). */
+static void take_owed_nmi(struct cpu *c)
+{
+    if (!c->gate->owed || cpu_leads(c) || !(c->loaded || c->place == CPU_HELD))
+        return;
+    uint64_t end = deadline_in_us(OWED_TIMEOUT_US);
+    do
+        traps_take_nmi();
+    while (!c->vcpu.host_nmi && !deadline_passed(end));
+    c->gate->owed = 0;
+    if (c->vcpu.host_nmi)
+        __atomic_fetch_sub(&c->vcpu.host_nmi, 1, __ATOMIC_RELAXED);
+}
+
+void smp_follow(struct cpu *c)
+{
+    c->gate->called = 0;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    take_owed_nmi(c);
+    if (frozen)
+        pause_unless_frozen();
+    /* Of this stop only: what its orders have made of this CPU has to come true before it can come to the next. */
+    uint32_t mine = stop;
+    c->stopped = mine;
+    while (mine && stop == mine) { /* the leader's waits have deadlines, and it releases us whatever happens */
+        uint32_t number = order;
+        if (number != c->order_done) {
+            c->order_result = order_fn(c);
+            __atomic_store_n(&c->order_done, number, __ATOMIC_SEQ_CST);
+        }
+        pause_unless_frozen();
+    }
+}

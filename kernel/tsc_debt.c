@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. See the header. */
+#include "kernel/tsc_debt.h"
+
+#include "backend.h"
+#include "bits.h"
+#include "clock.h"
+#include "cpu.h"
+#include "io.h"
+#include "kernel/console.h"
+#include "kernel/console_irq.h"
+#include "kernel/guest.h"
+#include "kernel/machine.h"
+#include "kernel/smp.h"
+#include "kernel/timebase.h"
+#include "log.h"
+#include "msr.h"
+
+#define PROBE_STEP (1ull << 40)
+#define PAYABLE_MAX_S 60u
+#define HPET_CONFIG 0x10u
+#define HPET_COUNTER 0xf0u
+#define HPET_CONFIG_ENABLE BIT(0)
+
+static bool writable, has_adjust;
+static uint64_t step; /* to add to every CPU's counter */
+static uint64_t debt; /* cycles that the guest's TSC is ahead of the CPU's */
+static uint64_t owed_since_us;
+
+void tsc_debt_probe(void)
+{
+    uint64_t adjust = 0;
+    has_adjust = cpu_cpuid(0, 0).eax >= 7 && (cpu_cpuid(7, 0).ebx & CPUID7_EBX_TSC_ADJUST) &&
+                 cpu_rdmsr_safe(MSR_IA32_TSC_ADJUST, &adjust);
+    uint64_t before = cpu_rdtsc();
+    bool taken = cpu_wrmsr_safe(MSR_IA32_TSC, before + PROBE_STEP);
+    uint64_t after = cpu_rdtsc();
+    writable = taken && after - before >= PROBE_STEP;
+    /* The adjustment takes the step back to the cycle, and is what the firmware left there. */
+    if (writable && has_adjust)
+        cpu_wrmsr(MSR_IA32_TSC_ADJUST, adjust);
+    else if (writable)
+        cpu_wrmsr(MSR_IA32_TSC, cpu_rdtsc() - PROBE_STEP);
+    else
+        log_line("clock", "the TSC ignores writes");
+}
+
+bool tsc_writable(void)
+{
+    return writable;
+}
+
+/* All counters move by the same, so that they stay in step: with the adjustment to the cycle, without it to the few
+   cycles between the two instructions, as any other system's writing would leave them. */
+static enum err move_tsc(struct cpu *c)
+{
+    uint64_t adjust = 0;
+    (void)c;
+    if (has_adjust && cpu_rdmsr_safe(MSR_IA32_TSC_ADJUST, &adjust))
+        cpu_wrmsr(MSR_IA32_TSC_ADJUST, adjust + step);
+    else
+        cpu_wrmsr(MSR_IA32_TSC, cpu_rdtsc() + step);
+    return E_OK;
+}
+
+enum err tsc_debt_set(uint64_t value)
+{
+    uint64_t before = cpu_rdtsc();
+    debt = 0;
+    if (!writable) {
+        if (value > before)
+            debt = value - before;
+        owed_since_us = clock_us();
+        log_line("clock", "E_TSC: now=%llu wanted=%llu", (unsigned long long)before, (unsigned long long)value);
+        return E_TSC;
+    }
+    before = cpu_rdtsc();
+    step = value - before;
+    enum err e = smp_each(move_tsc, NULL);
+    clock_tsc_moved(before, before + step);
+    return e;
+}
+
+void tsc_debt_apply(void)
+{
+    for (uint32_t i = 0; i < cpu_count && guest.backend->set_tsc_offset; i++)
+        guest.backend->set_tsc_offset(&cpus[i]->vcpu, (int64_t)debt);
+}
+
+uint64_t tsc_debt_left(void)
+{
+    return debt;
+}
+
+bool tsc_debt_payable(void)
+{
+    return guest.backend->set_tsc_offset && debt / PAYABLE_MAX_S <= clock_tsc_hz();
+}
+
+bool tsc_debt_pay(void)
+{
+    if (!debt)
+        return true;
+    if (clock_us() - owed_since_us < guest.settle_us)
+        return false;
+    console_notice("this CPU's time-stamp counter cannot be set: holding the guest %llu ms until it has caught up",
+                   (unsigned long long)(debt / (clock_tsc_hz() / 1000)));
+    if (smp_stop())
+        return false; /* a CPU did not come: another time */
+    uint64_t hpet = machine.acpi.hpet_address, config = 0, counter = 0;
+    if (hpet) {
+        config = mmio_read64((hpa_t){hpet + HPET_CONFIG});
+        mmio_write64((hpa_t){hpet + HPET_CONFIG}, config & ~HPET_CONFIG_ENABLE);
+        counter = mmio_read64((hpa_t){hpet + HPET_COUNTER});
+    }
+    uint64_t start = cpu_rdtsc(), end = deadline_in_us((PAYABLE_MAX_S + 1) * 1000000ull);
+    while (cpu_rdtsc() - start < debt && !deadline_passed(end))
+        console_irq_send();
+    if (hpet) {
+        mmio_write64((hpa_t){hpet + HPET_COUNTER}, counter);
+        mmio_write64((hpa_t){hpet + HPET_CONFIG}, config);
+    }
+    debt = 0;
+    tsc_debt_apply();
+    smp_release();
+    return true;
+}

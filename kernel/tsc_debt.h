@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. A CPU whose time-stamp counter ignores writes (QEMU's TCG), and a guest restored from a time when the counter
+   was higher: while virtual the backend adds the difference, the debt; before such a guest can be native again the
+   counter must have caught up. On a CPU whose TSC can be written there is never a debt. */
+#ifndef SOJOURN_KERNEL_TSC_DEBT_H
+#define SOJOURN_KERNEL_TSC_DEBT_H
+
+#include "err.h"
+#include "types.h"
+
+/* Once at boot: can the TSC be written? */
+void tsc_debt_probe(void);
+bool tsc_writable(void);
+/* Make RDTSC read value, at least for the guest: E_OK: written; E_TSC: not, the rest is owed (or nothing, if the counter
+   is ahead). On every CPU by the same step; all are stopped. For the restore of the clocks. */
+enum err tsc_debt_set(uint64_t value);
+/* The control structure was loaded: put the debt into it. */
+void tsc_debt_apply(void);
+/* Cycles owed; 0: the guest may be native. */
+uint64_t tsc_debt_left(void);
+/* Can it be paid at all, in reasonable time? */
+bool tsc_debt_payable(void);
+/* Pay it, in one piece: the guest is held until the counter has caught up, the HPET with it, so that both clocks agree
+   and neither goes back. In small pieces Linux would find the clocks out of step. Called between two entries while the
+   guest waits to be left; does nothing until the restored guest has had its settling time to be of use at once. True:
+   nothing is owed any more. */
+bool tsc_debt_pay(void);
+
+#endif

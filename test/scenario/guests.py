@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Other guests and other machines: our tiny guest, a guest with its own AHCI disk, further CPU models."""
+import os
+import subprocess
+
+import machine
+import steps
+from scenario import Skip, check, scenario
+
+TINY = os.path.join(machine.TOP, "build/tiny/tiny.elf")
+GUEST = os.path.join(machine.TOP, "build/guest")
+DISK_MIB = 32
+
+
+def tool(name, *arguments):
+    done = subprocess.run([os.path.join(machine.TOP, "tools", name), *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        raise Skip(f"{name}: {done.stdout.strip()[-200:]}")
+
+
+def count_moves(m, seconds=10):
+    m.guest.drop()
+    first = int(m.guest.expect(r"count=(\d+) nmi=0 ", seconds * m.slow, never="EXCEPTION").group(1))
+    check(int(m.guest.expect(rf"count=({first + 2}) nmi=0 ", seconds * m.slow, never="EXCEPTION").group(1)) > first, "no count")
+
+
+@scenario(timeout=60)
+def tiny_guest(m):
+    """Our Multiboot guest with two modules: its own checks of memory map, hidden range, CPUID and ports; leave and enter."""
+    module = m.path("module.bin")
+    content = bytes(range(251)) * 40
+    with open(module, "wb") as f:
+        f.write(content)
+    total = 0
+    for byte in content:
+        total = (total * 31 + byte) & 0xFFFFFFFFFFFFFFFF
+    steps.boot(m, "--guest", f"{TINY}:tiny busy", "--module", f"{module}:first module", "--module", f"{module}:second", wait=False,
+               mem_mib=128)
+    for string in ("first module", "second"):
+        check(m.guest.expect(r"module start=\S+ end=\S+ sum=0x([0-9a-f]+) string " + string, 20 * m.slow).group(1) == f"{total:x}",
+              f"the module {string!r} arrived damaged")
+    m.guest.expect(r"checks failed=0\r\n", 20 * m.slow, never="FAIL|EXCEPTION")
+    for name in ("hidden_read", "hidden_write", "hidden_listed", "memory_map", "cpuid_svm", "cpuid_vmx", "console_absent"):
+        check(f"check {name} ok" in m.guest.seen() or name == "cpuid_svm", f"the guest did not check {name}")
+    check(m.virtualization_on(), "the tiny guest runs, but not virtual")
+    count_moves(m)
+    exits = steps.status(m)["exits"]
+    check(exits["npf"] > 0, f"the guest touched hidden memory, and no exit was counted: {exits}")
+    # It has no room beside its IDT, or it has: either it leaves and comes back, or the refusal has a name.
+    answer = m.sojourn.cmd("leave", 15 * m.slow)
+    check(answer.ok or answer.code in ("E_NOSLOT", "E_NOIDT", "E_SEGMENT", "E_GDT"), f"leave: {answer!r}")
+    count_moves(m)
+    m.sojourn.run("enter", 15 * m.slow)
+    count_moves(m)
+    steps.checkpoint(m, "tiny")
+    steps.restore(m)
+    count_moves(m)
+
+
+@scenario(timeout=60)
+def tiny_guest_native(m):
+    """start=native: the same guest on the bare CPU, and it sees the CPU as it is."""
+    nmi = m.rig == "qemu-svm"  # Bochs drops an NMI that is sent with the shorthand "self"
+    string = "tiny visible hidden=none conport=none" + (" selfnmi" if nmi else "")
+    steps.boot(m, "--guest", f"{TINY}:{string}", wait=False, mem_mib=64, options="start=native", store=())
+    m.guest.expect(r"checks failed=0\r\n", 10 * m.slow, never="FAIL|EXCEPTION")
+    m.guest.expect(f"count=4 nmi={4 if nmi else 0} ", 10 * m.slow, never="EXCEPTION|count=5 ")
+    check(not m.virtualization_on(), "start=native, but virtualization is on")
+
+
+def amd64_kernel():
+    """Debian's kernel with AHCI, and an initramfs with its modules; the arguments of mk-image for them."""
+    initrd = os.path.join(GUEST, "amd64-initrd.img")
+    tool("fetch-kernel", "amd64")
+    tool("mk-initramfs", initrd, "--kernel", os.path.join(GUEST, "amd64"), "--module", "ahci", "--module", "sd_mod")
+    return "--kernel", os.path.join(GUEST, "amd64/vmlinuz"), "--initrd", initrd
+
+
+def own_disk(m):
+    path = m.path("guest-disk.img")
+    with open(path, "wb") as f:
+        f.truncate(DISK_MIB << 20)
+    return path, ["-device", "ahci,id=ahci1", "-drive", f"if=none,id=own,file={path},format=raw,cache=writeback",
+                  "-device", "ide-hd,drive=own,bus=ahci1.0"]
+
+
+def use_disk(m, seed):
+    """Write 8 MiB somewhere on the guest's disk, past its cache, and read them back; a checksum decides."""
+    at = seed % 3 * 8
+    m.guest.run(f"work dirty mib=8; cat /tmp/work/tree/*/* | head -c 8388608 >/tmp/block; "
+                f"dd if=/tmp/block of=/dev/sda bs=1M seek={at} conv=fsync 2>/dev/null", 120)
+    m.guest.run("echo 3 >/proc/sys/vm/drop_caches", 60)
+    out = m.guest.run(f"dd if=/dev/sda bs=1M skip={at} count=8 2>/dev/null | md5sum; md5sum </tmp/block", 120).split()
+    check(out[0] == out[2], f"the guest read back something else from its disk: {out}")
+
+
+@scenario(rigs=("qemu",), timeout=240)
+def guest_ahci(m):
+    """A guest with its own AHCI controller and driver uses its disk virtual and native; the store works beside it."""
+    kernel = amd64_kernel()
+    path, extra = own_disk(m)
+    steps.boot(m, *kernel, extra=extra, wait=False)
+    m.guest.wait_boot(90)
+    m.guest.work_start("mib=16")
+    check(m.guest.run("cat /sys/block/sda/size") == str(DISK_MIB << 11), "the guest's only disk is not its own one")
+    check(m.guest.sh("ls /sys/block/sdb")[0] != 0, "the guest sees the store's disk")
+    for seed in range(4):
+        use_disk(m, seed)
+        steps.checkpoint(m, f"round {seed}")
+        use_disk(m, seed + 1)
+        m.sojourn.run(f"delete {seed + 1}")
+        (steps.to_native if seed % 2 == 0 else steps.to_virtual)(m)
+    m.guest.run("dd if=/dev/zero of=/dev/sda bs=1M count=24 conv=fsync 2>/dev/null & sleep 0; true", 30)
+    steps.checkpoint(m, "while it writes")
+    m.guest.run("wait; sync", 120)
+    m.guest.work_check()
+    bad = m.guest.sh("dmesg | grep -iE 'ata[0-9].*(error|fail|reset|frozen|exception)|I/O error'")[1]
+    check(not bad, f"the guest's AHCI driver complains: {bad}")
+    m.sojourn.run("verify", 60)
+    m.power_cut()
+    with open(path, "rb") as f:
+        check(f.read(1 << 20) == bytes(1 << 20), "the guest's last writes are not on its disk")
+
+
+@scenario(rigs=("qemu",), timeout=90)
+def shared_controller(m):
+    """A second disk, without a store, on the store's own controller: the store is not used, status says shared."""
+    other = m.path("other.img")
+    with open(other, "wb") as f:
+        f.write(b"\x5a" * (4 << 20))
+    image = steps.boot(m, disks=(other,))
+    store = steps.status(m)["store"]
+    check(store["state"] != "ready" and "shared" in store["text"], f"two disks on one controller: {store}")
+    steps.refused(m, "checkpoint", "E_SHARED")
+    check("0000:00:1f.2" in m.guest.run("ls /sys/bus/pci/devices"), "the shared controller was taken from the guest")
+    steps.to_native(m)
+    m.power_cut()
+    with open(other, "rb") as f:
+        check(f.read() == b"\x5a" * (4 << 20), "a disk without a store was written to")
+    check(os.path.exists(image), "no image")
+
+
+def model(m, cpu, cmdline=steps.QUIET):
+    steps.boot(m, cpu=cpu, cmdline=cmdline, mem_mib=128)
+    m.guest.work_start("mib=8", 60 * m.slow)
+
+
+@scenario(rigs=("qemu",), timeout=90)
+def machine_that_cannot_carry(m):
+    """No SVM, or more CPUs than there is room for: the guest starts native, works, and the reason is said."""
+    steps.boot(m, cpu="EPYC,svm=off")
+    check("E_NOCPU" in m.sojourn.seen() and "bare CPU" in m.sojourn.seen(), f"no clear message: {m.sojourn.seen()[-400:]!r}")
+    m.guest.work_start("mib=8")
+    m.guest.work_check()
+    m.power_cut()
+    steps.boot(m, "--guest", f"{TINY}:tiny busy", wait=False, cpus=65)
+    count_moves(m)
+    check("E_SMP" in m.sojourn.seen() and "bare CPU" in m.sojourn.seen(), f"no clear message: {m.sojourn.seen()[-400:]!r}")
+    check(not m.virtualization_on(), "too many CPUs, but EFER.SVME is set")
+
+
+@scenario(rigs=("bochs",), timeout=150)
+def cpu_without_ept(m):
+    """Core 2 with VMX but no EPT: the guest starts natively, and the reason is said."""
+    model(m, "core2_penryn_t9600")
+    check("EPT" in m.sojourn.seen() and "bare CPU" in m.sojourn.seen(), f"no clear message: {m.sojourn.seen()[-400:]!r}")
+    check(not m.virtualization_on(), "no EPT, but CR4.VMXE is set")
+    m.guest.work_check(60 * m.slow)
+
+
+def full_model(m, cpu, cmdline=steps.QUIET):
+    model(m, cpu, cmdline)
+    for _ in range(5):
+        steps.to_native(m)
+        steps.to_virtual(m)
+    steps.checkpoint(m)
+    steps.to_native(m)
+    steps.restore(m)
+    m.guest.work_check(120 * m.slow)
+
+
+@scenario(rigs=("bochs",), timeout=300, long=True)
+def cpu_skylake(m):
+    """PML, XSAVES, mitigations on: leave, enter, checkpoint, restore."""
+    full_model(m, "corei7_skylake_x")
+
+
+@scenario(rigs=("bochs",), timeout=300, long=True)
+def cpu_sandy_bridge(m):
+    """No EPT access bits, no 1 GiB pages."""
+    full_model(m, "corei7_sandy_bridge_2600k")
+
+
+@scenario(rigs=("bochs",), timeout=300, long=True)
+def cpu_ryzen(m):
+    """SVM a second time, by another emulator: the guest boots virtual and works."""
+    model(m, "ryzen", steps.QUIET + " clearcpuid=mwaitx")
+    check(m.virtualization_on(), "the guest runs, but EFER.SVME is clear")
+    m.guest.work_check(120 * m.slow)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Several CPUs: all of them change over or none; those that the guest takes offline, brings back, or never started."""
+import os
+
+import moments
+import steps
+from scenario import check, scenario
+
+
+def online(m):
+    return m.guest.run("cat /sys/devices/system/cpu/online", 20 * m.slow)
+
+
+def set_online(m, cpu, on):
+    """Linux hotplug; the kernel waits for the CPU, so a CPU that does not come or go shows here."""
+    m.guest.run(f"echo {int(on)} >/sys/devices/system/cpu/cpu{cpu}/online", 30 * m.slow)
+
+
+def every_cpu_works(m):
+    """A process bound to each CPU that is online gets done."""
+    count = int(m.guest.run("grep -c ^processor /proc/cpuinfo", 20 * m.slow))
+    m.guest.run("for c in $(grep ^processor /proc/cpuinfo | grep -o '[0-9]*$'); do taskset -p $((1 << c)) $$ >/dev/null && "
+                "sh -c 'i=0; while [ $i -lt 200 ]; do i=$((i + 1)); done' || exit 1; done", 60 * m.slow)
+    return count
+
+
+def virtual(m, count):
+    seen = m.virtual_cpus()
+    check(seen == count, f"{seen} CPUs are virtual, not {count}")
+
+
+def hotplug(m, last):
+    """The last CPU goes and comes back in each mode, and through a change of mode while it is away."""
+    for there, back in ((steps.to_virtual, None), (steps.to_native, None), (steps.to_virtual, steps.to_native),
+                        (steps.to_native, steps.to_virtual)):
+        if steps.status(m)["mode"] != there.__name__[3:]:
+            there(m)
+        set_online(m, last, False)
+        check(str(last) not in online(m).replace("-", " ").split() and online(m) != f"0-{last}", f"online: {online(m)}")
+        if back:
+            back(m)
+        m.guest.run("sleep 0.2", 20 * m.slow)
+        set_online(m, last, True)
+        check(online(m) == f"0-{last}", f"CPU {last} did not come back: online {online(m)}")
+        check(every_cpu_works(m) == last + 1, "a CPU is missing")
+    if steps.status(m)["mode"] != "native":
+        steps.to_native(m)
+
+
+@scenario(rigs=("qemu",), timeout=200)
+def smp_hotplug(m):
+    """Four CPUs come up virtual; one goes offline and comes back, in both modes and across changes of mode."""
+    steps.boot(m, cpus=4)
+    virtual(m, 4)
+    check(every_cpu_works(m) == 4, "a CPU is missing")
+    m.guest.work_start("mib=8 busy")
+    hotplug(m, 3)
+    steps.cycle(m, 10)
+    m.guest.work_check()
+    steps.time_is_whole(m)
+
+
+@scenario(rigs=("qemu",), timeout=200)
+def smp_few(m):
+    """maxcpus=2 on a machine of four: two CPUs are never started, and are left alone; then they are started natively."""
+    steps.boot(m, cpus=4, cmdline=f"{steps.QUIET} maxcpus=2")
+    check(online(m) == "0-1", f"online: {online(m)}")
+    virtual(m, 2)
+    steps.to_native(m)
+    steps.cycle(m, 10)
+    for cpu in (2, 3):
+        set_online(m, cpu, True)
+    check(every_cpu_works(m) == 4, "a CPU is missing")
+    steps.cycle(m, 10)
+    steps.to_virtual(m)
+    virtual(m, 4)
+    check(every_cpu_works(m) == 4, "a CPU is missing")
+
+
+@scenario(rigs=("qemu",), timeout=300)
+def smp_saving(m):
+    """Four CPUs: checkpoint and restore in place from both modes, and cold."""
+    image = steps.boot(m, cpus=4)
+    m.guest.work_start("mib=16 busy")
+    steps.to_native(m)
+    moments.mark(m, "cut")
+    steps.checkpoint(m, "before the cut")
+    moments.mark(m, "lost")
+    moments.cold(m, image, "cut", cpus=4)
+    check(every_cpu_works(m) == 4, "a CPU is missing")
+    for number in range(4):
+        moments.round_trip(m, number, number % 2 == 0, number < 2, number == 3)
+        check(every_cpu_works(m) == 4, "a CPU is missing")
+    if steps.status(m)["mode"] == "virtual":
+        steps.to_native(m)
+    steps.cycle(m, 5)
+    steps.time_is_whole(m)
+    m.guest.work_check()
+
+
+@scenario(rigs=("bochs",), timeout=500)
+def smp_bochs(m):
+    """Two CPUs under VMX: up, off and on again, left and entered, saved and restored."""
+    steps.boot(m, cpus=2, mem_mib=128)
+    virtual(m, 2)
+    m.guest.work_start("mib=8 busy", 60 * m.slow)
+    hotplug(m, 1)
+    steps.cycle(m, 100)
+    steps.time_is_whole(m)
+    # A checkpoint takes half a minute of this machine's time, after which Linux may well speak of a stall.
+    moments.round_trip(m, 0, True, True, False)
+    check(every_cpu_works(m) == 2, "a CPU is missing")
+    m.guest.work_check(60 * m.slow)
+
+
+# What stresses the guest from its shell, beside the workload: processes that come and go, memory, files.
+FORKS = "(while :; do for i in 1 2 3 4 5 6 7 8; do (sh -c true &) ; done; sleep 0.05; done & echo $! >>/tmp/stress) 2>/dev/null"
+FILES = "(while :; do dd if=/dev/zero of=/tmp/churn bs=64k count=32; sync; rm /tmp/churn; done & echo $! >>/tmp/stress) 2>/dev/null"
+SOAK = {"qemu-svm": (4, 10000), "bochs-vmx": (2, 2000)}
+
+
+@scenario(timeout=3 * 3600, long=True)
+def soak(m):
+    """make soak: 10,000 enters and leaves with 4 CPUs on QEMU, 2,000 with 2 on Bochs, under load; SOAK_CYCLES=N for fewer."""
+    cpus, rounds = SOAK[m.rig]
+    rounds = int(os.environ.get("SOAK_CYCLES", rounds))
+    steps.boot(m, cpus=cpus)
+    steps.to_native(m)
+    m.guest.run("dmesg -c >/dev/null", 60 * m.slow)
+    m.guest.work_start("mib=16 busy", 60 * m.slow)
+    for stress in (FORKS, FILES):
+        m.guest.run(stress, 30 * m.slow)
+    done, step = 0, 100
+    while done < rounds:
+        steps.cycle(m, min(step, rounds - done))
+        done += min(step, rounds - done)
+        work = m.guest.work_check(120 * m.slow)
+        print(f"soak: {done} of {rounds} cycles, counter {work['counter']}", flush=True)
+    m.guest.run("kill $(cat /tmp/stress)", 60 * m.slow)
+    steps.time_is_whole(m)
+    said = m.guest.run("dmesg", 60 * m.slow)
+    check(not said, f"the guest's kernel spoke: {said[:300]}")
+    m.guest.work_check(120 * m.slow)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What sojstore needs of its host: a file or block device as a struct block_dev, and partitions by number. */
+#ifndef SOJOURN_TOOLS_SOJSTORE_HOST_H
+#define SOJOURN_TOOLS_SOJSTORE_HOST_H
+
+#include "block.h"
+
+extern bool host_verbose; /* log lines go to stderr */
+
+/* Open path as a disk. writable: and lock it against other sojstores. On failure false, with errno set. */
+bool host_disk_open(struct block_dev *dev, const char *path, bool writable);
+void host_disk_close(struct block_dev *dev);
+
+/* Partition number of a disk, as Linux counts (GPT entry, or MBR primary 1 to 4). *ours: it has our type or name.
+   E_NOTFOUND: no such partition; E_BADTAG: no valid partition table; E_BOUNDS: it reaches beyond the disk; E_IO. */
+enum err host_partition(struct block_dev *dev, unsigned number, struct block_part *part, bool *ours);
+
+/* 16 random bytes; the kernel's. */
+bool host_random(uint8_t bytes[16]);
+
+#endif
