@@ -277,6 +277,17 @@ void console_irq_exited(void)
     serviced = false;
 }
 
+void console_irq_refuse(enum err e)
+{
+    const char *const parts[] = {"\r\nerror ", err_name(e), ": ", err_text(e), "\r\nsojourn> "};
+    if (gateway.rx_head == gateway.rx_tail)
+        return;
+    gateway.rx_tail = gateway.rx_head;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        for (const char *p = parts[i]; *p && tx_used() < GATEWAY_TX_BYTES; p++)
+            gateway.tx[gateway.tx_head++ & (GATEWAY_TX_BYTES - 1)] = (uint8_t)*p;
+}
+
 void console_irq_prepare_native(void)
 {
     if (!uart.port)

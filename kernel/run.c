@@ -236,6 +236,15 @@ static void note_enter(struct cpu *c, enum exit_kind kind)
     c->enter_from_tsc = 0;
 }
 
+/* The console waits to hear how the enter went. */
+static void answer_enter(enum err e)
+{
+    if (!guest.enter_asked)
+        return;
+    guest.enter_asked = false;
+    console_finish_plain(e);
+}
+
 /* The first exit after an enter finds the image damaged: no exit can be handled, but each happened before anything of
    its instruction was done, so the bare CPU can carry it out. */
 static void leave_damaged(struct cpu *c)
@@ -250,17 +259,9 @@ static void leave_damaged(struct cpu *c)
             cpu_pause();
         return;
     }
+    answer_enter(E_DIGEST);
     enum err e = transition_leave();
     (void)e; /* not now: at the next exit, then */
-}
-
-/* The console waits to hear that the guest has become virtual. */
-static void answer_enter(enum exit_kind kind)
-{
-    if (!guest.enter_asked || kind == EXIT_NMI_HOST)
-        return;
-    guest.enter_asked = false;
-    console_finish_plain(E_OK);
 }
 
 static void run_once(struct cpu *c)
@@ -283,8 +284,8 @@ static void run_once(struct cpu *c)
         return;
     }
     c->exits[x.kind]++;
-    if (cpu_leads(c))
-        answer_enter(x.kind);
+    if (cpu_leads(c) && x.kind != EXIT_NMI_HOST)
+        answer_enter(E_OK);
     /* The exit first: a console command may put another guest in this one's place. */
     follow_interrupt(c, x.kind);
     policy_exit(c, &x);
@@ -293,16 +294,6 @@ static void run_once(struct cpu *c)
         look_for_user_mode(c);
     }
     sort_nmi(c, x.kind);
-}
-
-void run_visit(void)
-{
-    if (guest.enter_asked) {
-        /* It was virtual, and was left at its first exit: leave_damaged(). */
-        guest.enter_asked = false;
-        console_finish_plain(E_DIGEST);
-    }
-    console_irq_pump();
 }
 
 void run_on(uint64_t us)

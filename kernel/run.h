@@ -11,8 +11,6 @@ void run_left(void);
 /* Run the guest on this CPU until it is native (never returns: leaving continues in the guest). A CPU that the host
    holds waits here; the leader also serves the console while the guest is parked or there is none. */
 _Noreturn void run_loop(struct cpu *c);
-/* Leader: the guest is native and stopped on this CPU: serve the console; afterwards guest.mode says where to go on. */
-void run_visit(void);
 /* Leader: run the virtual guest on for about so long, for a device that is in the middle of something. Console commands
    that arrive meanwhile are held, because the one that calls this is under way. */
 void run_on(uint64_t us);

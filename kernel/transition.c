@@ -456,13 +456,20 @@ static _Noreturn void visit_resume(struct cpu *c)
     out(c);
 }
 
+static void note_damage(void)
+{
+    guest.refused++;
+    guest.last_refusal = E_DIGEST;
+    if (guest.mode == MODE_NATIVE)
+        console_irq_refuse(E_DIGEST);
+}
+
 /* Code that a visit needs is not what it was. A guest that has become virtual meanwhile is left as soon as it can be;
    everything that takes is in the door. */
 static _Noreturn void visit_damaged(void)
 {
     struct cpu *c = cpu_self();
-    guest.refused++;
-    guest.last_refusal = E_DIGEST;
+    note_damage();
     if (guest.mode == MODE_NATIVE)
         visit_resume(c);
     while (!digest_check_way_out()) /* endless: as in kernel/run.c */
@@ -505,13 +512,12 @@ static _Noreturn void visit_entry(void)
     if (c->place == CPU_HELD)
         adopt(c);
     if (!whole) {
-        /* Not one more instruction than needed to go back: the image cannot be trusted. */
-        guest.refused++;
-        guest.last_refusal = E_DIGEST;
+        /* Not many more instructions than needed to go back: the image cannot be trusted. */
+        note_damage();
         visit_resume(c);
     }
     if (cpu_leads(c))
-        run_visit();
+        console_irq_pump();
     do
         if (smp_called(c))
             smp_follow(c);

@@ -11,10 +11,12 @@ KIT_ASM := kit kit_tables
 PROP_C := prop_main prop_phases prop_items prop_values prop_fpu prop_segments prop_memory
 PROP_ASM := prop_hold
 NMI_C := nmi_main
+ODD_C := odd_main
+ODD_ASM := odd_modes
 KIT_OBJ := $(KIT_C:%=$(KIT_B)/%.o) $(KIT_ASM:%=$(KIT_B)/%.asm.o)
 
 .PHONY: guests
-guests: $(GUEST_B)/tiny.elf $(B)/prop/prop.elf $(B)/nmi/nmi.elf
+guests: $(GUEST_B)/tiny.elf $(B)/prop/prop.elf $(B)/nmi/nmi.elf $(B)/odd/odd.elf
 
 $(GUEST_B)/guest.o: test/guest/guest.c include/bits.h include/types.h
 	@mkdir -p $(@D)
@@ -61,3 +63,4 @@ $(B)/$(1)/$(1).elf: $(KIT_OBJ) $(2:%=$(KIT_B)/%.o) $(3:%=$(KIT_B)/%.asm.o) test/
 endef
 $(eval $(call KIT_GUEST,prop,$(PROP_C),$(PROP_ASM)))
 $(eval $(call KIT_GUEST,nmi,$(NMI_C),))
+$(eval $(call KIT_GUEST,odd,$(ODD_C),$(ODD_ASM)))

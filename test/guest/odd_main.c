@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The odd guest does, told on COM1, what Sojourn has to find before it changes modes. Each word does it, and undoes it when
+ * given again:
+ *
+ *   root       a top-level table of its own, to the same tables below
+ *   idt        another place for the IDT, with the same gates
+ *   tree       another table that maps the IDT, with the same entries
+ *   slot       (after tree) what lies beside the IDT in the first one is gone
+ *   vector     its own gate for NMIs
+ *   flip PA    a byte of that physical page is inverted, at that address
+ *   mode N     0 no paging, 1 PAE, 2 32-bit paging, 3 16-bit protected mode, 4 real mode; until the byte s comes
+ *   self       an NMI to itself
+ *   count      NMIs that its own handler took */
+#include "cpu.h"
+#include "kit.h"
+
+#define LINE_BYTES 80u
+#define LOW_CODE 0x8000u
+#define ENTRIES 512u
+#define ENTRY_FLAGS MASK(11, 0)
+#define IDT_PAGE_OFFSET 0x440u
+#define GATE_BYTES 16u
+#define KINDS 5u
+#define LEVELS 4u
+
+extern const uint8_t odd_low[], odd_low_end[], kit_entries[];
+void odd_run(unsigned kind);
+
+static uint64_t copies[LEVELS][ENTRIES] ALIGNED(4096);
+static uint64_t other_idt[ENTRIES] ALIGNED(4096);
+static uint64_t kept_slot[ENTRIES], kept_gate[2];
+static bool idt_moved, tree_copied, root_copied, slot_gone, vector_own;
+static volatile uint64_t nmis;
+
+bool guest_interrupt(struct kit_frame *f)
+{
+    if (f->vector == KIT_VECTOR_NMI)
+        nmis++;
+    return f->vector == KIT_VECTOR_NMI;
+}
+
+static void copy(void *to, const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+}
+
+static void toggle_idt(struct kit_cpu *cpu)
+{
+    struct pseudo_descriptor d = cpu->idtr;
+    copy(other_idt, kit_idt, sizeof other_idt);
+    d.base = (uint64_t)other_idt + IDT_PAGE_OFFSET;
+    cpu_lidt(idt_moved ? &cpu->idtr : &d);
+    idt_moved = !idt_moved;
+}
+
+static void load_root(const uint64_t *root)
+{
+    __asm__ volatile("mov %0, %%cr3" : : "r"(root) : "memory");
+}
+
+/* The first `levels` tables on the way to the IDT, copied and linked. */
+static void copy_path(unsigned levels)
+{
+    const uint64_t *from = kit_pml4;
+    for (unsigned i = 0; i < levels; i++) {
+        copy(copies[i], from, sizeof copies[i]);
+        unsigned index = KIT_IDT_ADDRESS >> (39 - 9 * i) & (ENTRIES - 1);
+        from = (const uint64_t *)(from[index] & ~ENTRY_FLAGS);
+        if (i + 1 < levels)
+            copies[i][index] = (uint64_t)copies[i + 1] | (copies[i][index] & ENTRY_FLAGS);
+    }
+    load_root(copies[0]);
+}
+
+static void toggle_tree(bool *copied, unsigned levels)
+{
+    if (*copied)
+        load_root(kit_pml4);
+    else
+        copy_path(levels);
+    *copied = !*copied;
+}
+
+static void toggle_slot(void)
+{
+    for (unsigned i = 1; i < ENTRIES; i++) { /* 0 is the IDT's own */
+        if (!slot_gone)
+            kept_slot[i] = kit_idt_table[i];
+        kit_idt_table[i] = slot_gone ? kept_slot[i] : 0;
+    }
+    slot_gone = !slot_gone;
+}
+
+static void toggle_vector(void)
+{
+    uint64_t *gate = (uint64_t *)((uint8_t *)kit_idt + IDT_PAGE_OFFSET + GATE_BYTES * KIT_VECTOR_NMI);
+    if (!vector_own) {
+        copy(kept_gate, gate, sizeof kept_gate);
+        kit_set_gate(KIT_VECTOR_NMI, (void (*)(void))(uint64_t)(kit_entries + GATE_BYTES * KIT_VECTOR_NMI), 0,
+                     KIT_IST_NMI);
+    } else {
+        copy(gate, kept_gate, sizeof kept_gate);
+    }
+    vector_own = !vector_own;
+}
+
+static void command(struct kit_cpu *cpu, const char *line)
+{
+    const char *at = line;
+    while (*at && *at != ' ')
+        at++;
+    while (*at == ' ')
+        at++;
+    uint64_t n = number(&at);
+    if (word_is(line, "idt"))
+        toggle_idt(cpu);
+    else if (word_is(line, "root"))
+        toggle_tree(&root_copied, 1);
+    else if (word_is(line, "tree"))
+        toggle_tree(&tree_copied, LEVELS);
+    else if (word_is(line, "slot"))
+        toggle_slot();
+    else if (word_is(line, "vector"))
+        toggle_vector();
+    else if (word_is(line, "flip"))
+        *(volatile uint8_t *)n ^= 0xff;
+    else if (word_is(line, "mode") && n < KINDS) {
+        say("odd away\n");
+        kit_drain();
+        odd_run((unsigned)n);
+    } else if (word_is(line, "self"))
+        kit_apic_send(cpu->apic_id, APIC_DELIVERY_NMI);
+    else if (!word_is(line, "count"))
+        return;
+    say("odd ");
+    say(line);
+    say_field(" nmis", nmis, 10);
+    say("\n");
+}
+
+void guest_setup(void)
+{
+    copy((void *)LOW_CODE, odd_low, (size_t)(odd_low_end - odd_low));
+}
+
+void guest_other(struct kit_cpu *cpu)
+{
+    (void)cpu;
+    for (;;)
+        cpu_cli_hlt();
+}
+
+void guest_main(void)
+{
+    static char line[LINE_BYTES];
+    for (;;) {
+        say("odd ready\n");
+        kit_read_line(line, sizeof line);
+        command(&kit_cpus[0], line);
+    }
+}
