@@ -1,22 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Other guests and other machines: our tiny guest, a guest with its own AHCI disk, further CPU models."""
 import os
-import subprocess
 
+import guest_tools
 import machine
 import steps
-from scenario import Skip, check, scenario
+from scenario import check, scenario
 
 TINY = os.path.join(machine.TOP, "build/tiny/tiny.elf")
-GUEST = os.path.join(machine.TOP, "build/guest")
-DISK_MIB = 32
-
-
-def tool(name, *arguments):
-    done = subprocess.run([os.path.join(machine.TOP, "tools", name), *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        raise Skip(f"{name}: {done.stdout.strip()[-200:]}")
 
 
 def count_moves(m, seconds=10):
@@ -69,22 +60,6 @@ def tiny_guest_native(m):
     check(not m.virtualization_on(), "start=native, but virtualization is on")
 
 
-def amd64_kernel():
-    """Debian's kernel with AHCI, and an initramfs with its modules; the arguments of mk-image for them."""
-    initrd = os.path.join(GUEST, "amd64-initrd.img")
-    tool("fetch-kernel", "amd64")
-    tool("mk-initramfs", initrd, "--kernel", os.path.join(GUEST, "amd64"), "--module", "ahci", "--module", "sd_mod")
-    return "--kernel", os.path.join(GUEST, "amd64/vmlinuz"), "--initrd", initrd
-
-
-def own_disk(m):
-    path = m.path("guest-disk.img")
-    with open(path, "wb") as f:
-        f.truncate(DISK_MIB << 20)
-    return path, ["-device", "ahci,id=ahci1", "-drive", f"if=none,id=own,file={path},format=raw,cache=writeback",
-                  "-device", "ide-hd,drive=own,bus=ahci1.0"]
-
-
 def use_disk(m, seed):
     """Write 8 MiB somewhere on the guest's disk, past its cache, and read them back; a checksum decides."""
     at = seed % 3 * 8
@@ -98,12 +73,12 @@ def use_disk(m, seed):
 @scenario(rigs=("qemu",), timeout=240)
 def guest_ahci(m):
     """A guest with its own AHCI controller and driver uses its disk virtual and native; the store works beside it."""
-    kernel = amd64_kernel()
-    path, extra = own_disk(m)
+    kernel = guest_tools.debian("amd64", "amd64-initrd.img", *guest_tools.AHCI)
+    path, extra = guest_tools.own_disk(m)
     steps.boot(m, *kernel, extra=extra, wait=False)
     m.guest.wait_boot(90)
     m.guest.work_start("mib=16")
-    check(m.guest.run("cat /sys/block/sda/size") == str(DISK_MIB << 11), "the guest's only disk is not its own one")
+    check(m.guest.run("cat /sys/block/sda/size") == str(guest_tools.DISK_MIB << 11), "the guest's only disk is not its own one")
     check(m.guest.sh("ls /sys/block/sdb")[0] != 0, "the guest sees the store's disk")
     for seed in range(4):
         use_disk(m, seed)

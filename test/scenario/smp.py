@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several CPUs: all of them change over or none; those that the guest takes offline, brings back, or never started."""
 import os
+import time
 
+import guest_tools
 import moments
 import steps
 from scenario import check, scenario
@@ -113,10 +115,38 @@ def smp_bochs(m):
     m.guest.work_check(60 * m.slow)
 
 
-# What stresses the guest from its shell, beside the workload: processes that come and go, memory, files.
-FORKS = "(while :; do for i in 1 2 3 4 5 6 7 8; do (sh -c true &) ; done; sleep 0.05; done & echo $! >>/tmp/stress) 2>/dev/null"
-FILES = "(while :; do dd if=/dev/zero of=/tmp/churn bs=64k count=32; sync; rm /tmp/churn; done & echo $! >>/tmp/stress) 2>/dev/null"
 SOAK = {"qemu-svm": (4, 10000), "bochs-vmx": (2, 2000)}
+STRESS = "stress-ng --temp-path /tmp --quiet --oomable -t 0 --cpu 1 --vm 1 --vm-bytes 16M --fork 1 --timer 1 --timer-freq 200 --sigq 1 --futex 1"
+# Writes 8 MiB to the guest's own disk, past its cache, reads them back and compares.
+DISK = ("while :; do dd if=/tmp/block of=/dev/sda bs=64k conv=fsync 2>/dev/null; echo 5 >/proc/sys/vm/drop_caches; "
+        "dd if=/dev/sda bs=64k count=128 2>/dev/null | cmp - /tmp/block || echo bad >>/tmp/disk-bad; echo done >>/tmp/disk-rounds; done")
+
+
+def in_background(m, command):
+    m.guest.run(f"({command}) >/tmp/background.log 2>&1 & echo $! >>/tmp/background; sleep 0", 60 * m.slow)
+
+
+def soak_guest(m, cpus):
+    """Debian with stress-ng; on QEMU with a disk of its own, too. Leaves it busy, with an empty kernel log."""
+    guest_tools.tool("fetch-program", "stress-ng")
+    program = ("--program", os.path.join(guest_tools.GUEST, "stress-ng/usr/bin/stress-ng"))
+    extra = {}
+    if m.rig == "qemu-svm":
+        kernel = guest_tools.debian("amd64", "soak-amd64.img", *program, *guest_tools.AHCI)
+        extra = {"extra": guest_tools.own_disk(m)[1]}
+    else:
+        kernel = guest_tools.debian("cloud", "soak-cloud.img", *program)
+    steps.boot(m, *kernel, cpus=cpus, mem_mib=384, wait=False, **extra)
+    m.guest.wait_boot(120 * m.slow)
+    m.guest.work_start("mib=16 busy", 60 * m.slow)
+    in_background(m, STRESS)
+    if extra:
+        m.guest.run("head -c 8388608 /dev/urandom >/tmp/block; echo 5 >/proc/sys/vm/drop_caches", 60)
+        in_background(m, DISK)
+    time.sleep(m.slow)
+    alive = m.guest.run("pidof stress-ng | wc -w; cat /tmp/background.log", 60 * m.slow)
+    check(int(alive.split()[0]) >= 7, f"stress-ng does not run: {alive}")
+    m.guest.run("dmesg -c >/dev/null", 60 * m.slow)
 
 
 @scenario(timeout=3 * 3600, long=True)
@@ -124,19 +154,20 @@ def soak(m):
     """make soak: 10,000 enters and leaves with 4 CPUs on QEMU, 2,000 with 2 on Bochs, under load; SOAK_CYCLES=N for fewer."""
     cpus, rounds = SOAK[m.rig]
     rounds = int(os.environ.get("SOAK_CYCLES", rounds))
-    steps.boot(m, cpus=cpus)
+    soak_guest(m, cpus)
     steps.to_native(m)
-    m.guest.run("dmesg -c >/dev/null", 60 * m.slow)
-    m.guest.work_start("mib=16 busy", 60 * m.slow)
-    for stress in (FORKS, FILES):
-        m.guest.run(stress, 30 * m.slow)
-    done, step = 0, 100
+    begin, done, step = time.monotonic(), 0, 100
     while done < rounds:
         steps.cycle(m, min(step, rounds - done))
         done += min(step, rounds - done)
         work = m.guest.work_check(120 * m.slow)
-        print(f"soak: {done} of {rounds} cycles, counter {work['counter']}", flush=True)
-    m.guest.run("kill $(cat /tmp/stress)", 60 * m.slow)
+        print(f"soak: {done} of {rounds} cycles in {time.monotonic() - begin:.0f} s, counter {work['counter']}", flush=True)
+    if m.rig == "qemu-svm":
+        disk = m.guest.run("wc -l </tmp/disk-rounds; cat /tmp/disk-bad 2>/dev/null | wc -l", 60).split()
+        check(int(disk[0]) > 0 and disk[1] == "0", f"the guest's disk: rounds and bad ones: {disk}")
+        print(f"soak: the guest wrote and read its disk {disk[0]} times", flush=True)
+    check(int(m.guest.run("pidof stress-ng | wc -w", 60 * m.slow)) >= 7, "stress-ng has ended")
+    m.guest.run("kill $(cat /tmp/background)", 60 * m.slow)
     steps.time_is_whole(m)
     said = m.guest.run("dmesg", 60 * m.slow)
     check(not said, f"the guest's kernel spoke: {said[:300]}")
