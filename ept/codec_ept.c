@@ -49,4 +49,5 @@ const struct sl_codec codec_ept = {
     .type = ept_type,
     .accessed = EPT_ACCESSED,
     .dirty = EPT_DIRTY,
+    .write = EPT_WRITE,
 };

@@ -58,4 +58,5 @@ const struct sl_codec codec_npt = {
     .type = npt_type,
     .accessed = PTE_A,
     .dirty = PTE_D,
+    .write = PTE_RW,
 };

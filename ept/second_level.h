@@ -30,6 +30,7 @@ struct sl_codec {
     unsigned (*rights)(uint64_t leaf);
     enum mem_type (*type)(uint64_t leaf); /* MEM_WB where the format has none */
     uint64_t accessed, dirty;             /* the bits, 0 if the format has none */
+    uint64_t write;                       /* the bit that allows writing, in leaves and tables */
 };
 
 extern const struct sl_codec codec_ept;

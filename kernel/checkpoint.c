@@ -42,6 +42,7 @@
 #define PCI_LIST_MAX 64u
 #define CUT_TIMEOUT_US 1000000u
 #define CUT_STEP_US 2000u
+#define CUT_TRIES_MIN 50u
 #define CPUID_FEATURE_1_ECX_IGNORE (CPUID1_ECX_OSXSAVE | CPUID1_ECX_VMX | CPUID1_ECX_HYPERVISOR)
 
 static struct store store;
@@ -58,6 +59,11 @@ static unsigned saved_count;
 static uint64_t restored_id;
 static bool memory_touched;
 static struct checkpoint_times last_times;
+/* What the last attempt at a cut was given up for. */
+static struct {
+    uint32_t cpu;
+    const char *why;
+} not_quiet;
 
 const struct checkpoint_times *checkpoint_last_times(void)
 {
@@ -207,8 +213,14 @@ static void *page_for_writing(void *ctx, gpa_t gpa)
    state of a CPU does not hold. */
 static enum err capture_cpu(struct cpu *c)
 {
-    if (lapic_level_in_service() || c->vcpu.nmi_pending || c->start_vector || c->reset)
+    bool level = lapic_level_in_service();
+    if (level || c->vcpu.nmi_pending || c->start_vector || c->reset) {
+        not_quiet.cpu = c->index;
+        not_quiet.why = level                 ? "level interrupt in service"
+                        : c->vcpu.nmi_pending ? "NMI pending"
+                                              : "start or reset pending";
         return E_BUSY;
+    }
     enum err e = transition_capture(c);
     if (!e)
         state_capture_xsave(c->state);
@@ -218,10 +230,15 @@ static enum err capture_cpu(struct cpu *c)
 /* CPUs and devices at one instant: all CPUs are stopped. E_BUSY also: a command is in flight. */
 static enum err capture(void)
 {
-    if (devices_in_service())
+    if (devices_in_service()) {
+        not_quiet.why = "PIC interrupt in service";
         return E_BUSY;
+    }
     enum err e = smp_each(capture_cpu, NULL);
-    return e ? e : ckpt_capture(&devices, dev_classes, dev_class_count);
+    if (e)
+        return e;
+    not_quiet.why = "a device has a command in flight";
+    return ckpt_capture(&devices, dev_classes, dev_class_count);
 }
 
 /* The guest runs on for a moment; a native one becomes virtual for that. All CPUs are stopped before and after. */
@@ -251,12 +268,15 @@ static enum err capture_when_quiet(void)
     if (e)
         return e;
     e = capture();
-    while (e == E_BUSY && !deadline_passed(end)) {
+    /* Where stopping all CPUs takes long, time alone would not say that it has been tried. */
+    for (unsigned tries = 0; e == E_BUSY && (tries < CUT_TRIES_MIN || !deadline_passed(end)); tries++) {
         e = let_it_run();
         if (e)
             return e;
         e = capture();
     }
+    if (e == E_BUSY)
+        log_line("ckpt", "no moment to cut: cpu=%u %s", not_quiet.cpu, not_quiet.why);
     if (e)
         smp_release();
     return e;

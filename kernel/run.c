@@ -167,8 +167,9 @@ static void try_leave(uint64_t now)
     guest.leave_asked = false;
 }
 
-/* Leader. */
-static void between_entries(struct cpu *c)
+/* Leader. False: there was no guest to enter. If a command has brought one meanwhile, what has to be done before it may
+   be entered, the console's interrupts above all, is done the next time. */
+static bool between_entries(struct cpu *c)
 {
     uint64_t now = clock_us();
     /* A leave that was answered comes before the next command. */
@@ -192,11 +193,11 @@ static void between_entries(struct cpu *c)
     }
     if (!runs_virtual(c)) {
         console_irq_poll();
-        return;
+        return false;
     }
     console_irq_pump();
     if (!runs_virtual(c))
-        return; /* a command has changed it */
+        return false; /* a command has changed it */
     look_at_settling(c, now);
     gateway_install_ahead(c);
     try_leave(now);
@@ -204,6 +205,7 @@ static void between_entries(struct cpu *c)
     set_ticking(c, settling || guest.want == MODE_NATIVE || guest.enter_asked || !console_irq_armed());
     if (guest.enter_asked && !c->tick_native)
         console_irq_unhush(); /* its interrupt is the next exit */
+    return true;
 }
 
 /* NMIs hit guest or host: from another CPU, or the console had something; all others belong to the guest. */
@@ -341,9 +343,8 @@ _Noreturn void run_loop(struct cpu *c)
             hold(c);
             continue;
         }
-        if (cpu_leads(c))
-            between_entries(c);
-        if (runs_virtual(c))
+        bool ready = !cpu_leads(c) || between_entries(c);
+        if (ready && runs_virtual(c))
             run_once(c);
         else
             cpu_pause();

@@ -187,9 +187,12 @@ def on_crash(m):
     check(now["guest"] == "parked" and "triple fault" in now["reason"], f"on-crash=hold: {now['guest']} {now['reason']}")
     for command in ("leave", "enter", "checkpoint"):
         steps.refused(m, command, "E_PARKED")
-    steps.restore(m)
-    check(moments.marked(m) == "good", "restore from a parked guest: not the checkpoint's guest")
-    m.guest.work_check()
+    for _ in range(3):
+        steps.restore(m)
+        check(moments.marked(m) == "good", "restore from a parked guest: not the checkpoint's guest")
+        m.guest.work_check()
+        triple_fault(m)
+        m.sojourn.expect(r"\* guest parked", 30)
 
     steps.again(m, image, "--options", options + "boot")
     steps.shell(m)

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Write tracking, with both codecs: against a model that walks the tables as a CPU does. */
+/* UNITS: ept/track.c ept/second_level.c ept/codec_ept.c ept/codec_npt.c ept/mtrr.c */
+#include "bits.h"
+#include "ept/track.h"
+#include "hostmem.h"
+#include "unit.h"
+
+#include <string.h>
+
+#define MIB 0x100000ull
+#define GIB 0x40000000ull
+#define RAM_END (1 * GIB + 64 * MIB)
+#define HIDDEN (6 * MIB)
+#define ENTRIES 512u
+#define RESERVE 1100u
+
+static const struct sl_codec *const codecs[] = {&codec_ept, &codec_npt};
+static struct second_level sl;
+static struct sl_reserve reserve;
+static void *reserve_pages[RESERVE];
+
+static void *one_page(void)
+{
+    return pool_alloc_pages(1);
+}
+
+/* What the CPU would do with a write: every level has to allow it. */
+static bool cpu_may_write(uint64_t gpa)
+{
+    uint64_t *table = sl.root;
+    for (unsigned level = 4; level >= 1; level--) {
+        uint64_t entry = table[gpa >> (12 + 9 * (level - 1)) & (ENTRIES - 1)];
+        if (!(entry & 1) || !(entry & 2))
+            return false;
+        if (level == 1 || (level < 4 && (entry & BIT(7))))
+            return true;
+        table = phys_to_virt((hpa_t){entry & MASK(51, 12)});
+    }
+    return false;
+}
+
+static void fresh(int codec, bool pages_1g)
+{
+    env_pool_limit = SIZE_MAX;
+    ck_assert_int_eq(sl_init(&sl, codecs[codec], one_page, pages_1g), E_OK);
+    ck_assert_int_eq(sl_map_range(&sl, (gpa_t){0}, (hpa_t){0}, 2 * GIB, SL_RWX, MEM_WB), E_OK);
+    ck_assert_int_eq(sl_set_page(&sl, (gpa_t){HIDDEN}, (hpa_t){0x7000}, SL_READ), E_OK);
+    reserve = (struct sl_reserve){.page = reserve_pages};
+    while (reserve.left < RESERVE)
+        reserve_pages[reserve.left++] = pool_alloc_pages(1);
+}
+
+static enum sl_track wants(uint64_t gpa)
+{
+    return sl_track_write(&sl, &reserve, (gpa_t){gpa});
+}
+
+START_TEST(start_takes_all)
+{
+    for (int with_1g = 0; with_1g < 2; with_1g++) {
+        fresh(_i, with_1g);
+        uint32_t before = sl.flush_epoch;
+        ck_assert(cpu_may_write(0x1000) && cpu_may_write(RAM_END) && !cpu_may_write(HIDDEN));
+        sl_track_start(&sl, RAM_END);
+        ck_assert_uint_ne(sl.flush_epoch, before);
+        for (uint64_t gpa = 0; gpa < RAM_END; gpa += MIB + 0x3000) {
+            ck_assert(!cpu_may_write(gpa));
+            ck_assert(!sl_track_written(&sl, (gpa_t){gpa}));
+            struct sl_mapping m;
+            ck_assert(sl_lookup(&sl, (gpa_t){gpa}, &m));
+            ck_assert_uint_eq(m.hpa.v, gpa);
+        }
+    }
+}
+END_TEST
+
+START_TEST(one_page_at_a_time)
+{
+    for (int with_1g = 0; with_1g < 2; with_1g++) {
+        fresh(_i, with_1g);
+        sl_track_start(&sl, RAM_END);
+        static const uint64_t writes[] = {0x345000, 0x346000, 0x0, GIB + 0x1000, GIB - PAGE_BYTES, HIDDEN + PAGE_BYTES};
+        for (size_t i = 0; i < ARRAY_LEN(writes); i++) {
+            uint32_t epoch = sl.flush_epoch;
+            ck_assert_int_eq(wants(writes[i] + 0x123), SL_TRACK_CLEAN);
+            ck_assert(!cpu_may_write(writes[i]));
+            sl_track_allow(&sl, (gpa_t){writes[i] + 0x456});
+            ck_assert(cpu_may_write(writes[i]) && sl_track_written(&sl, (gpa_t){writes[i]}));
+            ck_assert_int_eq(wants(writes[i]), SL_TRACK_OPEN);
+            ck_assert_uint_eq(sl.flush_epoch, epoch);
+        }
+        unsigned written = 0;
+        for (uint64_t gpa = 0; gpa < RAM_END; gpa += PAGE_BYTES) {
+            bool wrote = false;
+            for (size_t i = 0; i < ARRAY_LEN(writes); i++)
+                wrote |= writes[i] == gpa;
+            ck_assert(cpu_may_write(gpa) == wrote && sl_track_written(&sl, (gpa_t){gpa}) == wrote);
+            struct sl_mapping m;
+            ck_assert(sl_lookup(&sl, (gpa_t){gpa}, &m));
+            ck_assert_uint_eq(m.hpa.v, gpa == HIDDEN ? 0x7000 : gpa);
+            written += wrote;
+        }
+        ck_assert_uint_eq(written, ARRAY_LEN(writes));
+        /* Behind the end, to a whole GiB, it is withdrawn as well, and given back in the same way. */
+        ck_assert_int_eq(wants(2 * GIB - PAGE_BYTES), SL_TRACK_CLEAN);
+    }
+}
+END_TEST
+
+START_TEST(again_from_the_start)
+{
+    fresh(_i, true);
+    for (unsigned round = 0; round < 4; round++) {
+        sl_track_start(&sl, RAM_END);
+        for (uint64_t gpa = round * PAGE_BYTES; gpa < RAM_END; gpa += 7 * MIB) {
+            ck_assert_int_eq(wants(gpa), gpa == HIDDEN ? SL_TRACK_OTHER : SL_TRACK_CLEAN);
+            sl_track_allow(&sl, (gpa_t){gpa});
+        }
+        for (uint64_t gpa = 0; gpa < RAM_END; gpa += PAGE_BYTES) {
+            bool wrote = gpa >= round * PAGE_BYTES && (gpa - round * PAGE_BYTES) % (7 * MIB) == 0;
+            ck_assert(sl_track_written(&sl, (gpa_t){gpa}) == wrote && cpu_may_write(gpa) == wrote);
+        }
+    }
+}
+END_TEST
+
+START_TEST(others_stay_others)
+{
+    fresh(_i, true);
+    sl_track_start(&sl, RAM_END);
+    ck_assert_int_eq(wants(HIDDEN), SL_TRACK_OTHER);
+    ck_assert_int_eq(wants(HIDDEN + 0xfff), SL_TRACK_OTHER);
+    ck_assert(!cpu_may_write(HIDDEN));
+    ck_assert_int_eq(wants(3 * GIB), SL_TRACK_OTHER);
+    ck_assert_int_eq(wants(600 * GIB), SL_TRACK_OTHER);
+    /* A page whose rights are edited meanwhile is no longer tracked, and stays as it was told to be. */
+    ck_assert_int_eq(wants(0x8000), SL_TRACK_CLEAN);
+    ck_assert_int_eq(sl_withdraw(&sl, (gpa_t){0x8000}, PAGE_BYTES, SL_WRITE), E_OK);
+    ck_assert_int_eq(wants(0x8000), SL_TRACK_OTHER);
+    ck_assert_int_eq(sl_grant(&sl, (gpa_t){0x8000}, PAGE_BYTES, SL_WRITE), E_OK);
+    ck_assert_int_eq(wants(0x8000), SL_TRACK_OPEN);
+}
+END_TEST
+
+START_TEST(reserve_is_enough_and_its_end_is_told)
+{
+    fresh(_i, true);
+    sl_track_start(&sl, RAM_END);
+    for (uint64_t gpa = 0; gpa < 2 * GIB; gpa += 2 * MIB)
+        ck_assert_int_ne(wants(gpa), SL_TRACK_NOMEM);
+    ck_assert_uint_le(RESERVE - reserve.left, sl_track_tables(RAM_END));
+    fresh(_i, true);
+    sl_track_start(&sl, RAM_END);
+    reserve.left = 1;
+    ck_assert_int_eq(wants(GIB + MIB), SL_TRACK_NOMEM);
+    ck_assert(!cpu_may_write(GIB + MIB));
+    struct sl_mapping m;
+    ck_assert(sl_lookup(&sl, (gpa_t){GIB + MIB}, &m));
+    ck_assert_uint_eq(m.hpa.v, GIB + MIB);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("track");
+    TCase *both = tcase_create("both codecs");
+    int n = (int)ARRAY_LEN(codecs);
+    tcase_set_timeout(both, 60);
+    tcase_add_loop_test(both, start_takes_all, 0, n);
+    tcase_add_loop_test(both, one_page_at_a_time, 0, n);
+    tcase_add_loop_test(both, again_from_the_start, 0, n);
+    tcase_add_loop_test(both, others_stay_others, 0, n);
+    tcase_add_loop_test(both, reserve_is_enough_and_its_end_is_told, 0, n);
+    suite_add_tcase(s, both);
+    return s;
+}
+
+UNIT_MAIN("track", suite)
