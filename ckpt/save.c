@@ -63,6 +63,21 @@ static enum err put_sections(struct ckpt_writer *w, const struct ckpt_layout *la
     return e;
 }
 
+static enum err put_taken(struct ckpt_writer *w, const struct ckpt_request *r)
+{
+    uint64_t page, total = format_layout_pages(r->meta.layout), done = 0;
+    for (enum err e;;) { /* ends: each page comes once */
+        e = r->next(r->page_ctx, &page, r->page_buffer);
+        if (e)
+            return e == E_NOTFOUND ? E_OK : e;
+        e = ckpt_put_page(w, page, r->page_buffer);
+        if (e)
+            return e;
+        if (r->progress && r->progress->step && ++done % EXTENT_PAGES_MAX == 0)
+            r->progress->step(r->progress->ctx, done * PAGE_BYTES, total * PAGE_BYTES);
+    }
+}
+
 enum err ckpt_write(struct store *s, const struct ckpt_request *request, const struct vcpu_state *cpus,
                     const struct ckpt_devices *devices, struct ckpt_result *result)
 {
@@ -73,7 +88,8 @@ enum err ckpt_write(struct store *s, const struct ckpt_request *request, const s
     if (!e)
         e = put_sections(&w, request->meta.layout, cpus, devices);
     if (!e)
-        e = ckpt_put_ram(&w, request->page, request->page_ctx, request->progress);
+        e = request->next ? put_taken(&w, request)
+                          : ckpt_put_ram(&w, request->page, request->page_ctx, request->progress);
     uint64_t commit = clock_us();
     result->wait_us = w.wait_us;
     if (!e)

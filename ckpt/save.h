@@ -31,8 +31,12 @@ enum err ckpt_capture(struct ckpt_devices *d, const struct dev_class *const *cla
 
 struct ckpt_request {
     struct ckpt_meta meta; /* label, time, kind, disk, layout (cpu_count CPUs) */
+    /* Memory, one of two ways. A guest that stays stopped: page. One that goes on: next gives the pages in any order, each
+       once, with their content as of the cut in page_buffer; E_NOTFOUND ends it. */
     ckpt_page_reader page;
+    enum err (*next)(void *ctx, uint64_t *page, void *to);
     void *page_ctx;
+    void *page_buffer;                    /* PAGE_BYTES, 8-byte aligned; for next */
     const struct ckpt_progress *progress; /* may be NULL */
 };
 

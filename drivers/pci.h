@@ -31,6 +31,7 @@
 #define PCI_HEADER_TYPE_MULTI_FUNCTION 0x80u
 #define PCI_HEADER_TYPE_LAYOUT 0x7Fu /* 0: device, 1: PCI-to-PCI bridge, 2: CardBus bridge */
 
+#define PCI_BASE_CLASS_BRIDGE 0x06u
 #define PCI_CLASS_IDE 0x0101u /* base class and subclass; the low byte is the programming interface */
 #define PCI_CLASS_SATA_AHCI 0x010601u
 

@@ -83,6 +83,7 @@ enum vtrap {
     VTRAP_INTR,        /* value 1: exit before the next external interrupt is delivered */
     VTRAP_IRET,        /* value 1: exit on the next IRET (SVM) */
     VTRAP_INTR_WINDOW, /* value 1: exit when the guest can take an interrupt (VMX) */
+    VTRAP_HLT,         /* value 1: exit on HLT. E_NOTYET: the timer does as well */
     VTRAP_ICR,         /* value 1: exit on writes of x2APIC's ICR. Memory only: any CPU may call it, at any time */
 };
 

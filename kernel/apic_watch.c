@@ -17,7 +17,7 @@
 #include "drivers/lapic.h"
 #include "kernel/guest.h"
 #include "kernel/icr.h"
-#include "kernel/lock.h"
+#include "kernel/live.h"
 #include "kernel/smp.h"
 #include "kernel/startup.h"
 #include "log.h"
@@ -56,7 +56,9 @@ void apic_watch_update(void)
     bool want = needed(), changed = want != watching;
     if (changed) {
         watching = want;
+        lock_take(&second_level_lock);
         enum err e = (want ? sl_withdraw : sl_grant)(&guest.second_level, (gpa_t){page}, PAGE_BYTES, SL_WRITE);
+        lock_release(&second_level_lock);
         for (uint32_t i = 0; i < cpu_count && !e; i++)
             e = guest.backend->trap(&cpus[i]->vcpu, VTRAP_ICR, want);
         if (e)

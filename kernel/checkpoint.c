@@ -24,6 +24,7 @@
 #include "kernel/console_irq.h"
 #include "kernel/gateway_install.h"
 #include "kernel/guest.h"
+#include "kernel/live.h"
 #include "kernel/machine.h"
 #include "kernel/paging.h"
 #include "kernel/policy.h"
@@ -43,6 +44,7 @@
 #define CUT_TIMEOUT_US 1000000u
 #define CUT_STEP_US 2000u
 #define CUT_TRIES_MIN 50u
+#define TURN_MAX_US 5000u
 #define CPUID_FEATURE_1_ECX_IGNORE (CPUID1_ECX_OSXSAVE | CPUID1_ECX_VMX | CPUID1_ECX_HYPERVISOR)
 
 static struct store store;
@@ -54,11 +56,19 @@ static void *work;
 static struct ckpt_devices devices;
 static struct ckpt_restore restoring;
 static struct ckpt_layout layout;
+static struct pci_function functions[PCI_LIST_MAX]; /* as found at boot */
+static size_t function_count;
 static uint64_t last_saved_id[64];
 static unsigned saved_count;
 static uint64_t restored_id;
 static bool memory_touched;
 static struct checkpoint_times last_times;
+static void *page_buffer;
+/* A checkpoint that is written in slices: when this one began, how many bytes of memory were done then, and how long the
+   guest's last turn was. */
+struct breath {
+    uint64_t since, done, turn_us;
+};
 /* What the last attempt at a cut was given up for. */
 static struct {
     uint32_t cpu;
@@ -130,10 +140,8 @@ static void describe_machine(void)
     layout.cpu_features[5] = r.edx;
     size_t n = strlen(guest.backend->name);
     memcpy(layout.backend, guest.backend->name, n < sizeof layout.backend ? n : sizeof layout.backend);
-    static struct pci_function list[PCI_LIST_MAX];
-    memset(list, 0, sizeof list);
-    size_t count = pci_scan(list, PCI_LIST_MAX);
-    layout.device_hash = hash64(list, min_u64(count, PCI_LIST_MAX) * sizeof list[0], 0);
+    function_count = min_u64(pci_scan(functions, PCI_LIST_MAX), PCI_LIST_MAX);
+    layout.device_hash = hash64(functions, function_count * sizeof functions[0], 0);
 }
 
 static void open_store(void)
@@ -161,11 +169,14 @@ void checkpoint_init(enum err found, const struct block_part *part)
     restoring.devices.room = state_bytes;
     restoring.devices.mem = pool_alloc_pages(align_up(state_bytes, PAGE_BYTES) / PAGE_BYTES);
     restoring.cpus = pool_alloc_pages(align_up(cpu_count * sizeof(struct vcpu_state), PAGE_BYTES) / PAGE_BYTES);
-    if (!work || !devices.mem || !restoring.devices.mem || !restoring.cpus) {
+    page_buffer = pool_alloc_pages(1);
+    if (!work || !devices.mem || !restoring.devices.mem || !restoring.cpus || !page_buffer) {
         trouble = E_NOMEM;
         return;
     }
     store_part = *part;
+    if (live_init(&layout))
+        log_line("ckpt", "no memory for live checkpoints: the guest will stand still for them");
     open_store();
 }
 
@@ -282,32 +293,99 @@ static enum err capture_when_quiet(void)
     return e;
 }
 
-static enum err save_stopped(const char *label, struct ckpt_result *result)
+/* Does a device write memory that the store's controller does not know of? Its writes go past the second-level tables, and
+   would tear what is written after the cut. Bridges forward, and do nothing by themselves. */
+static bool others_write_memory(void)
+{
+    for (size_t i = 0; i < function_count; i++) {
+        const struct pci_function *f = &functions[i];
+        if (f->class_code >> 16 != PCI_BASE_CLASS_BRIDGE && !policy_pci_hidden(f->bdf) &&
+            (pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER))
+            return true;
+    }
+    return false;
+}
+
+static void note_stop(uint64_t start)
+{
+    guest.stop_last_us = clock_us() - start;
+    guest.stop_max_us = max_u64(guest.stop_max_us, guest.stop_last_us);
+}
+
+/* The guest stays stopped until all is written. */
+static enum err save_stopped(const struct ckpt_request *request, struct ckpt_result *result)
 {
     uint64_t start = clock_us();
     enum err e = capture_when_quiet();
     if (e)
         return e;
     last_times.capture_us = clock_us() - start;
-    struct ckpt_request request = {
-        .meta = {.label = label,
-                 .time = (int64_t)wallclock_unix_s(),
-                 .kind = CKPT_FULL,
-                 .disk = CKPT_DISK_NONE,
-                 .layout = &layout},
-        .page = page_for_reading,
-    };
     bool gateway_in = guest.gateway_installed;
     if (gateway_in)
         gateway_install_hide();
-    e = ckpt_write(&store, &request, cpus[0]->state, &devices, result);
+    e = ckpt_write(&store, request, cpus[0]->state, &devices, result);
     if (gateway_in)
         gateway_install_show_again();
     smp_release();
-    last_times.bytes = result->bytes;
-    last_times.write_us = result->time_us;
-    last_times.wait_us = result->wait_us;
-    last_times.commit_us = result->commit_us;
+    note_stop(start);
+    return e;
+}
+
+static enum err next_page(void *ctx, uint64_t *page, void *to)
+{
+    (void)ctx;
+    return live_take(page, to);
+}
+
+/* After an extent: half of this CPU's time is the guest's, or more if rate= says so. Without a timer its turns are as long
+   as from one of its interrupts to the next, and so are the host's. */
+static void breathe(void *ctx, uint64_t done, uint64_t total)
+{
+    struct breath *b = ctx;
+    (void)total;
+    uint64_t begin = clock_us(), worked = begin - b->since, rate = machine.options.rate_mib_s;
+    if (worked < b->turn_us && !rate && !live_pressed())
+        return;
+    uint64_t due = rate ? (done - b->done) * 1000000 / (rate << 20) : 0;
+    uint64_t pause = max_u64(worked, due > worked ? due - worked : 0);
+    uint64_t end = deadline_in_us(pause);
+    do
+        run_on(pause);
+    while (rate && !deadline_passed(end) && guest.run == GUEST_RUNNING && !live_pressed());
+    b->done = done;
+    b->since = clock_us();
+    b->turn_us = min_u64(b->since - begin, TURN_MAX_US);
+}
+
+/* Stopped for the cut alone. */
+static enum err save_live(struct ckpt_request *request, struct ckpt_result *result)
+{
+    struct breath breath = {0};
+    struct ckpt_progress slices = {breathe, &breath};
+    request->next = next_page;
+    request->page_buffer = page_buffer;
+    request->progress = &slices;
+    live_prepare();
+    if (guest.mode == MODE_NATIVE) {
+        enum err e = transition_enter();
+        if (e)
+            return e;
+        guest.want = MODE_NATIVE;
+    }
+    uint64_t start = clock_us();
+    enum err e = capture_when_quiet();
+    if (e)
+        return e;
+    memcpy(restoring.cpus, cpus[0]->state, layout.cpu_count * sizeof *restoring.cpus);
+    restoring.step = RESTORE_NONE;
+    live_begin();
+    smp_release();
+    note_stop(start);
+    last_times.capture_us = guest.stop_last_us;
+    run_expect_interrupts();
+    breath.since = clock_us();
+    e = ckpt_write(&store, request, restoring.cpus, &devices, result);
+    live_end();
     return e;
 }
 
@@ -317,12 +395,22 @@ enum err checkpoint_save(const char *label, struct ckpt_result *result, char *te
         return checkpoint_trouble(text, len);
     if (guest.run != GUEST_RUNNING)
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
-    uint64_t start = clock_us();
     enum err e = checkpoint_reopen();
-    if (!e)
-        e = save_stopped(label, result);
-    guest.stop_last_us = clock_us() - start;
-    guest.stop_max_us = max_u64(guest.stop_max_us, guest.stop_last_us);
+    if (!e) {
+        struct ckpt_request request = {
+            .meta = {.label = label,
+                     .time = (int64_t)wallclock_unix_s(),
+                     .kind = CKPT_FULL,
+                     .disk = CKPT_DISK_NONE,
+                     .layout = &layout},
+            .page = page_for_reading,
+        };
+        e = live_ready() && !others_write_memory() ? save_live(&request, result) : save_stopped(&request, result);
+    }
+    last_times.bytes = result->bytes;
+    last_times.write_us = result->time_us;
+    last_times.wait_us = result->wait_us;
+    last_times.commit_us = result->commit_us;
     if (e) {
         log_line("ckpt", "checkpoint failed: %s", err_name(e));
         return e;

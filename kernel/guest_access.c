@@ -5,6 +5,7 @@
 #include "bits.h"
 #include "cpu.h"
 #include "hostmem.h"
+#include "kernel/live.h"
 #include "kernel/paging.h"
 #include "kernel/segments.h"
 #include "layout.h"
@@ -42,7 +43,7 @@ bool guest_phys_read(void *ctx, gpa_t gpa, void *buf, size_t len)
 bool guest_phys_write(void *ctx, gpa_t gpa, const void *buf, size_t len)
 {
     (void)ctx;
-    if (!is_guest_memory(gpa.v, len))
+    if (!is_guest_memory(gpa.v, len) || !live_host_write(gpa.v))
         return false;
     memcpy(phys_to_virt((hpa_t){gpa.v}), buf, len);
     return true;

@@ -13,7 +13,7 @@
 #include "kernel/guest_access.h"
 #include "kernel/guestmem.h"
 #include "kernel/insn.h"
-#include "kernel/lock.h"
+#include "kernel/live.h"
 #include "kernel/paging.h"
 #include "kernel/policy.h"
 #include "log.h"
@@ -110,6 +110,8 @@ void hidden_access_port(struct cpu *c, const struct vm_exit *x)
     struct insn in;
     struct emu_regs r;
     struct emu_store store = {0};
+    if (x->io.string && live_pressed())
+        return; /* what it writes to cannot be kept for the checkpoint yet: it comes again */
     if (!fetch(v, &in, &r) || !emu_absent_port(&in, &r, &store)) {
         policy_park(c, "access to hidden port %#x cannot be carried out", x->io.port);
         return;
@@ -134,16 +136,15 @@ static const char *what_it_did(const struct vm_exit *x)
 /* Not covered by a table yet, or by now it is (another CPU was here first, or rights were given back). */
 static void fault_elsewhere(struct cpu *c, const struct vm_exit *x)
 {
-    static struct lock lock;
     uint64_t gpa = x->npf.gpa.v, at = align_down(gpa, LARGE_PAGE_BYTES);
     struct sl_mapping m;
     enum err e = E_OK;
-    lock_take(&lock);
+    lock_take(&second_level_lock);
     bool mapped = sl_lookup(&guest.second_level, x->npf.gpa, &m);
     bool allowed = mapped && (m.rights & SL_RWX) == SL_RWX;
     if (!mapped && gpa < GPA_MAX)
         e = sl_map_range(&guest.second_level, (gpa_t){at}, (hpa_t){at}, LARGE_PAGE_BYTES, SL_RWX, MEM_UC);
-    lock_release(&lock);
+    lock_release(&second_level_lock);
     if (allowed)
         guest.backend->flush(&c->vcpu); /* what this CPU remembers is old */
     if (!e && (allowed || (!mapped && gpa < GPA_MAX)))
@@ -177,6 +178,8 @@ static void write_apic(struct cpu *c, const struct vm_exit *x, const struct insn
 
 void hidden_access_fault(struct cpu *c, const struct vm_exit *x)
 {
+    if (live_write_fault(c, x))
+        return;
     bool apic = apic_watch_covers(x->npf.gpa.v) && x->npf.write;
     if (!apic && !is_hidden(x->npf.gpa.v)) {
         fault_elsewhere(c, x);

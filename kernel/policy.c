@@ -384,10 +384,14 @@ void policy_exit(struct cpu *c, const struct vm_exit *x)
            exit again, for SVM leaves the signal pending. */
         policy_crash(c, "INIT signal");
         return;
+    case EXIT_HLT:
+        /* A spurious wake-up, as any NMI is one. With interrupts off there is nothing that could wake it but an NMI. */
+        if (guest.backend->get(v, VREG_RFLAGS) & RFLAGS_IF)
+            skip(v, x);
+        return;
     case EXIT_SIPI:
     case EXIT_ENTRY_FAILED:
     case EXIT_EXCEPTION:
-    case EXIT_HLT:
     case EXIT_TASK_SWITCH:
     case EXIT_MONITOR:
     case EXIT_RSM:

@@ -11,8 +11,11 @@ void run_left(void);
 /* Run the guest on this CPU until it is native (never returns: leaving continues in the guest). A CPU that the host
    holds waits here; the leader also serves the console while the guest is parked or there is none. */
 _Noreturn void run_loop(struct cpu *c);
-/* Leader: run the virtual guest on for about so long, for a device that is in the middle of something. Console commands
-   that arrive meanwhile are held, because the one that calls this is under way. */
+/* Leader: run the virtual guest on for about so long, while a command goes on in slices: a device is in the middle of
+   something, or a checkpoint is written. Less if the guest has nothing to do on this CPU, or waits for room in the pool of
+   kernel/live.h. Console commands that arrive meanwhile are held, because the one that calls this is under way. */
 void run_on(uint64_t us);
+/* Leader, before the first of several run_on(): the guest is believed to take interrupts, until it has not for a while. */
+void run_expect_interrupts(void);
 
 #endif

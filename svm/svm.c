@@ -423,6 +423,9 @@ static enum err svm_trap(struct vcpu *v, enum vtrap t, uint64_t value)
             k->intercept_misc1 &= ~INTERCEPT_VINTR;
         }
         return E_OK;
+    case VTRAP_HLT:
+        k->intercept_misc1 = value ? k->intercept_misc1 | INTERCEPT_HLT : k->intercept_misc1 & ~INTERCEPT_HLT;
+        return E_OK;
     case VTRAP_ICR:
         svm_msrpm_trap_icr(phys_to_virt((hpa_t){c->msrpm_pa}), value);
         return E_OK;

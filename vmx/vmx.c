@@ -439,8 +439,9 @@ static enum err vmx_trap(struct vcpu *v, enum vtrap t, uint64_t value)
     case VTRAP_INTR_WINDOW:
         c->want_intr_window = value; /* the next run arms it */
         break;
-    case VTRAP_IRET:
-        return E_NOTYET; /* virtual NMIs make it needless here */
+    case VTRAP_IRET: /* virtual NMIs make it needless here */
+    case VTRAP_HLT:  /* the preemption timer counts while the guest is halted */
+        return E_NOTYET;
     case VTRAP_ICR:
         vmx_msr_bitmap_trap_icr(msr_bitmap, value);
         return E_OK;

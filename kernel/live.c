@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. See live.h. One lock covers tree, pool and bitmap; it is held while one page is copied. */
+#include "kernel/live.h"
+
+#include "bits.h"
+#include "ept/track.h"
+#include "hostmem.h"
+#include "kernel/guest.h"
+#include "log.h"
+
+#include <string.h>
+
+#define POOL_PAGES_BASE 512u
+#define POOL_SHARE 512u  /* of RAM, and that many pages more */
+#define SPARE_TABLES 64u /* for what is not RAM and written to meanwhile: device memory */
+
+struct lock second_level_lock;
+
+static struct cow cow;
+static struct sl_reserve reserve;
+static const struct ckpt_layout *ram;
+static uint64_t ram_end;
+static volatile bool active, pressed, out_of_tables;
+
+static void *pages_for(uint64_t bytes)
+{
+    return pool_alloc_pages(align_up(bytes, PAGE_BYTES) / PAGE_BYTES);
+}
+
+static bool fill_reserve(uint64_t tables)
+{
+    reserve.page = pages_for(tables * sizeof *reserve.page);
+    while (reserve.page && reserve.left < tables) {
+        void *page = pool_alloc_pages(1);
+        if (!page)
+            return false;
+        reserve.page[reserve.left++] = page;
+    }
+    return reserve.page;
+}
+
+enum err live_init(const struct ckpt_layout *layout)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < layout->ram_count; i++) {
+        ram_end = max_u64(ram_end, layout->ram[i].base + layout->ram[i].bytes);
+        pages += layout->ram[i].bytes / PAGE_BYTES;
+    }
+    cow.pages = ram_end / PAGE_BYTES;
+    cow.slots = POOL_PAGES_BASE + (uint32_t)(pages / POOL_SHARE);
+    cow.settled = pages_for(cow.pages / 8 + 1);
+    cow.pool_page = pages_for(cow.slots * sizeof *cow.pool_page);
+    cow.pool = pages_for((uint64_t)cow.slots * PAGE_BYTES);
+    if (!cow.settled || !cow.pool || !cow.pool_page ||
+        !fill_reserve(sl_track_tables(pages * PAGE_BYTES) + SPARE_TABLES))
+        return E_NOMEM;
+    ram = layout;
+    return E_OK;
+}
+
+bool live_ready(void)
+{
+    return ram;
+}
+
+void live_prepare(void)
+{
+    cow_begin(&cow, ram);
+}
+
+void live_begin(void)
+{
+    pressed = out_of_tables = false;
+    sl_track_start(&guest.second_level, ram_end);
+    active = true;
+}
+
+static const void *page_of(void *ctx, uint64_t page)
+{
+    (void)ctx;
+    return phys_to_virt((hpa_t){page * PAGE_BYTES});
+}
+
+enum err live_take(uint64_t *page, void *to)
+{
+    if (out_of_tables)
+        return E_NOMEM;
+    lock_take(&second_level_lock);
+    enum err e = cow_take(&cow, page_of, NULL, page, to);
+    pressed = false;
+    lock_release(&second_level_lock);
+    return e;
+}
+
+void live_end(void)
+{
+    lock_take(&second_level_lock);
+    active = pressed = false;
+    lock_release(&second_level_lock);
+}
+
+bool live_pressed(void)
+{
+    return pressed;
+}
+
+/* Under the lock. False: not yet. */
+static bool keep(uint64_t gpa)
+{
+    uint64_t page = gpa / PAGE_BYTES;
+    if (!active || cow_keep(&cow, page, page_of(NULL, page)) != COW_FULL)
+        return true;
+    pressed = true;
+    return false;
+}
+
+bool live_write_fault(struct cpu *c, const struct vm_exit *x)
+{
+    if (!x->npf.write || !ram)
+        return false;
+    struct second_level *sl = &guest.second_level;
+    lock_take(&second_level_lock);
+    enum sl_track what = sl_track_write(sl, &reserve, x->npf.gpa);
+    if (what == SL_TRACK_NOMEM)
+        out_of_tables = true; /* the checkpoint is lost, the guest goes on */
+    if (what == SL_TRACK_NOMEM || (what == SL_TRACK_CLEAN && keep(x->npf.gpa.v)))
+        sl_track_allow(sl, x->npf.gpa);
+    lock_release(&second_level_lock);
+    if (what == SL_TRACK_OPEN)
+        guest.backend->flush(&c->vcpu);
+    return what != SL_TRACK_OTHER;
+}
+
+bool live_host_write(uint64_t pa)
+{
+    if (!active)
+        return true;
+    lock_take(&second_level_lock);
+    bool may = keep(pa);
+    lock_release(&second_level_lock);
+    return may;
+}
+
+struct live_counts live_counts(void)
+{
+    return (struct live_counts){cow.kept, cow.was_full, cow.slots};
+}

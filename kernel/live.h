@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. Memory as of a cut while the virtual guest goes on: write permission is withdrawn at the cut, a first write
+ * faults, its page is copied into a bounded pool, and the writer goes on. When the pool is full the writer comes back
+ * again and again until there is room: nothing is lost, nothing grows. */
+#ifndef SOJOURN_KERNEL_LIVE_H
+#define SOJOURN_KERNEL_LIVE_H
+
+#include "backend.h"
+#include "ckpt/cow.h"
+#include "kernel/cpus.h"
+#include "kernel/lock.h"
+
+/* Whoever edits the second-level tree while CPUs run holds this. Never together with another lock inside it. */
+extern struct lock second_level_lock;
+
+/* Boot: pool, bitmap, and table pages to split all RAM. E_NOMEM: then live_ready() is false. */
+enum err live_init(const struct ckpt_layout *layout) MUST_USE;
+bool live_ready(void);
+
+/* Leader. In this order: prepare (the guest may run), begin (all CPUs stopped: the cut), take until E_NOTFOUND while the
+   guest runs, end. E_NOMEM from take: tables ran out, the checkpoint cannot be had. */
+void live_prepare(void);
+void live_begin(void);
+enum err live_take(uint64_t *page, void *to) MUST_USE;
+void live_end(void);
+
+/* A writer waits for room in the pool: take some pages soon. */
+bool live_pressed(void);
+
+/* Any CPU. True: the fault was about tracking and is dealt with; the instruction is to be executed again. */
+bool live_write_fault(struct cpu *c, const struct vm_exit *x);
+/* The host is about to write to guest memory for the guest, within one page. False: not now, the pool is full. */
+bool live_host_write(uint64_t pa) MUST_USE;
+
+struct live_counts {
+    uint64_t kept;  /* pages copied before a first write, in the last or current checkpoint */
+    uint64_t waits; /* first writes that found the pool full */
+    uint32_t slots; /* of the pool */
+};
+struct live_counts live_counts(void);
+
+#endif
