@@ -4,7 +4,6 @@
    leads outside a buffer or the partition. */
 #include "ckpt/format.h"
 
-#include "bits.h"
 #include "ckpt/hash.h"
 
 #include <string.h>
@@ -91,6 +90,20 @@ static bool entries_overlap(const struct disk_entry *a, const struct disk_entry 
     return false;
 }
 
+/* Full and on its own, or incremental, marked as such, and on an entry before it. */
+static bool entry_parent_sane(const struct disk_entry *table, uint32_t at)
+{
+    const struct disk_entry *e = &table[at];
+    if (e->kind == CKPT_FULL)
+        return !e->parent && !(e->features_required & ENTRY_FEATURE_PARENT);
+    if (e->kind != CKPT_INCREMENTAL || !(e->features_required & ENTRY_FEATURE_PARENT))
+        return false;
+    for (uint32_t i = 0; i < at; i++)
+        if (table[i].id == e->parent)
+            return true;
+    return false;
+}
+
 enum err format_check_table(const struct disk_super *super, const struct disk_entry *table, const char **why)
 {
     struct hash128 h = hash128(table, super->table_count * sizeof *table);
@@ -98,13 +111,14 @@ enum err format_check_table(const struct disk_super *super, const struct disk_en
         return refuse(why, E_BADSTORE, "the checkpoint table's checksum does not match");
     for (uint32_t i = 0; i < super->table_count; i++) {
         const struct disk_entry *e = &table[i];
-        if (e->features_required & ~STORE_FEATURES_REQUIRED)
+        if (e->features_required & ~ENTRY_FEATURES_REQUIRED)
             return refuse(why, E_STOREVERSION, "a checkpoint uses a feature this version does not know");
         if (e->id == 0 || e->id >= super->next_id || (i && e->id <= table[i - 1].id))
             return refuse(why, E_BADSTORE, "a checkpoint's id is out of order");
-        if ((e->kind != CKPT_FULL && e->kind != CKPT_INCREMENTAL) || e->disk > CKPT_DISK_CONSISTENT ||
-            e->parent >= e->id || !memchr(e->label, 0, sizeof e->label))
+        if (e->disk > CKPT_DISK_CONSISTENT || !memchr(e->label, 0, sizeof e->label))
             return refuse(why, E_BADSTORE, "a checkpoint's table entry is out of range");
+        if (!entry_parent_sane(table, i))
+            return refuse(why, E_BADSTORE, "a checkpoint's kind and parent do not fit together");
         if (!entry_runs_sane(super, e))
             return refuse(why, E_BADSTORE, "a checkpoint lies outside the store");
         for (uint32_t j = 0; j < i; j++)
@@ -155,6 +169,16 @@ bool format_page_hidden(const struct ckpt_layout *layout, uint64_t page)
 {
     uint64_t first = layout->hidden.base / PAGE_BYTES;
     return page >= first && page - first < layout->hidden.bytes / PAGE_BYTES;
+}
+
+bool format_page_saved(const struct ckpt_layout *layout, uint64_t page)
+{
+    for (uint32_t i = 0; i < layout->ram_count; i++) {
+        const struct ckpt_range *r = &layout->ram[i];
+        if (page >= r->base / PAGE_BYTES && page < (r->base + r->bytes) / PAGE_BYTES)
+            return !format_page_hidden(layout, page);
+    }
+    return false;
 }
 
 uint64_t format_layout_pages(const struct ckpt_layout *layout)

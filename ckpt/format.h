@@ -11,6 +11,7 @@
 #ifndef SOJOURN_CKPT_FORMAT_H
 #define SOJOURN_CKPT_FORMAT_H
 
+#include "bits.h"
 #include "err.h"
 #include "types.h"
 
@@ -27,11 +28,19 @@
 
 #define STORE_MAGIC 0x45524f54534a4f53ull /* "SOJSTORE" */
 
-/* Required feature bits: a reader that does not know one refuses the store with E_STOREVERSION. None is defined yet;
-   chains, pins, encryption, unordered extents will each take one. */
+#define STORE_CHAIN_MAX 16u /* a full checkpoint and what builds on it, one on the other: how many a restore reads */
+
+/* Required feature bits of the superblock: a reader that does not know one refuses the store with E_STOREVERSION. None
+   is defined yet; encryption will take one. */
 #define STORE_FEATURES_REQUIRED 0ull
 /* Write feature bits: a program that does not know one may read the store but not change it. */
 #define STORE_FEATURES_WRITE 0ull
+/* Required feature bits of one checkpoint. A table with an unknown one is refused with E_STOREVERSION. */
+#define ENTRY_FEATURE_ANY_ORDER BIT(0) /* pages ascend within an extent only */
+#define ENTRY_FEATURE_PARENT BIT(1)    /* incremental: what it does not have is in the parent */
+#define ENTRY_FEATURES_REQUIRED (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT)
+/* Bits of disk_entry.flags; unknown ones are kept as they were found. */
+#define ENTRY_FLAG_PINNED BIT(0) /* not to be deleted */
 
 struct disk_super {
     uint64_t magic;
@@ -65,17 +74,17 @@ enum ckpt_kind { CKPT_FULL = 1, CKPT_INCREMENTAL = 2 };
 enum ckpt_disk { CKPT_DISK_NONE = 0, CKPT_DISK_MEMORY_ONLY = 1, CKPT_DISK_CONSISTENT = 2 };
 
 struct disk_entry {
-    uint64_t id;     /* from 1, never used twice */
-    uint64_t parent; /* 0: none */
-    uint32_t kind;   /* enum ckpt_kind */
-    uint32_t disk;   /* enum ckpt_disk */
-    uint64_t features_required;
-    int64_t time;  /* of the cut, seconds since 1970 UTC */
-    uint64_t seed; /* of every hash in this checkpoint: a stale record of another attempt never fits */
+    uint64_t id;                /* from 1, never used twice */
+    uint64_t parent;            /* an older checkpoint of the table exactly when the kind is incremental; else 0 */
+    uint32_t kind;              /* enum ckpt_kind */
+    uint32_t disk;              /* enum ckpt_disk */
+    uint64_t features_required; /* ENTRY_FEATURE_* */
+    int64_t time;               /* of the cut, seconds since 1970 UTC */
+    uint64_t seed;              /* of every hash in this checkpoint: a stale record of another attempt never fits */
     uint64_t stream_bytes;
     uint64_t pages;      /* stored */
     uint64_t zero_pages; /* left out because they are zero */
-    uint64_t flags;
+    uint64_t flags;      /* ENTRY_FLAG_* */
     uint32_t run_count;
     uint32_t reserved0;
     char label[STORE_LABEL_BYTES]; /* printable ASCII, zero padded */
@@ -90,11 +99,12 @@ struct disk_entry {
 enum record_type {
     RECORD_META = 1,    /* first: struct disk_meta */
     RECORD_SECTION = 2, /* a named piece of CPU or device state */
-    RECORD_PAGES = 3,   /* struct disk_page_run[runs], then the pages, LZ4 or raw */
+    RECORD_PAGES = 3,   /* struct disk_page_run[runs], then the pages, LZ4 or raw; with RECORD_FLAG_ZERO runs alone */
     RECORD_END = 4,     /* last: struct disk_end */
 };
 
 #define RECORD_FLAG_LZ4 1u
+#define RECORD_FLAG_ZERO 2u /* incremental: these pages are zero now; runs of any length, no content */
 #define RECORD_ALIGN 8u
 #define RECORD_NAME_BYTES 8u
 
@@ -111,7 +121,7 @@ struct disk_record {
     uint32_t sequence; /* 0, 1, 2 ... within the checkpoint */
     uint32_t payload_bytes;
     char name[RECORD_NAME_BYTES]; /* section: zero padded; else zeros */
-    uint32_t pages;               /* pages in this extent; else 0 */
+    uint32_t pages;               /* pages whose content is in this extent; else 0 */
     uint32_t runs;                /* struct disk_page_run at the start of the payload; else 0 */
     uint32_t flags;
     uint32_t reserved;
@@ -162,7 +172,10 @@ struct disk_end {
     uint64_t pages, zero_pages;
     uint32_t sections, extents;
     uint64_t raw_bytes; /* of the pages, before compression */
+    uint64_t
+        unchanged; /* pages that are as in the parent; only an incremental checkpoint has this member on the disk */
 };
+#define END_BYTES_FULL offsetof(struct disk_end, unchanged)
 
 _Static_assert(sizeof(struct disk_super) == STORE_BLOCK_BYTES, "superblock fills one block");
 _Static_assert(offsetof(struct disk_super, checksum) == 16, "same place in every version");
@@ -172,7 +185,8 @@ _Static_assert(offsetof(struct disk_super, table_hash_low) == 104 && offsetof(st
 _Static_assert(sizeof(struct disk_entry) == 512 && offsetof(struct disk_entry, label) == 88, "table entry");
 _Static_assert(offsetof(struct disk_entry, runs) == 256, "table entry");
 _Static_assert(sizeof(struct disk_record) == 64 && offsetof(struct disk_record, header_hash) == 56, "record header");
-_Static_assert(sizeof(struct disk_page_run) == 16 && sizeof(struct disk_end) == 32, "layout");
+_Static_assert(sizeof(struct disk_page_run) == 16 && sizeof(struct disk_end) == 40, "layout");
+_Static_assert(END_BYTES_FULL == 32, "what programs that know no parents expect");
 _Static_assert(sizeof(struct ckpt_layout) == 648 && offsetof(struct ckpt_layout, cpu_vendor) == 536, "layout");
 _Static_assert(sizeof(struct disk_meta) == 104 + 648, "layout");
 _Static_assert(STORE_TABLE_MAX * sizeof(struct disk_entry) + STORE_BLOCK_BYTES <= STORE_SLOT_BLOCKS * STORE_BLOCK_BYTES,
@@ -205,5 +219,7 @@ enum err format_check_layout(const struct ckpt_layout *layout) MUST_USE;
 uint64_t format_layout_pages(const struct ckpt_layout *layout);
 /* Is this page in the hidden range? */
 bool format_page_hidden(const struct ckpt_layout *layout, uint64_t page);
+/* Does a checkpoint have this page: in RAM, and not hidden? */
+bool format_page_saved(const struct ckpt_layout *layout, uint64_t page);
 
 #endif

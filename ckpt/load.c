@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Engine. See load.h. The check collects the sections on the way of the one verifying walk, so that what the classes
-   judge, and later restore, is what was hashed. */
+/* Engine. See load.h. The check collects the sections on the way of the one verifying walk over the checkpoint,
+   which goes on over what it builds on; so what the classes judge, and later restore, is what was hashed. */
 #include "ckpt/load.h"
 
 #include "bits.h"
@@ -36,7 +36,10 @@ static enum err on_meta(void *ctx, const struct disk_meta *meta)
     struct collect *c = ctx;
     c->r->meta = *meta;
     c->r->cpu_count = meta->layout.cpu_count;
-    return ckpt_check_layout(&meta->layout, c->here, c->why, c->why_len);
+    enum err e = ckpt_check_layout(&meta->layout, c->here, c->why, c->why_len);
+    if (!e && c->r->seen_bytes < ckpt_seen_bytes(c->here)) /* found later, it would be after the devices stopped */
+        return refuse(c, E_NOMEM, "no room to note which pages are restored");
+    return e;
 }
 
 /* Values that later code uses as a length or a table index. */
@@ -172,8 +175,7 @@ enum err ckpt_restore_check(struct ckpt_restore *r, struct store *s, uint64_t id
         return refuse(&c, E_NOTFOUND, "no such checkpoint");
     if (here->cpu_count > 64)
         return refuse(&c, E_LAYOUT, "more than 64 CPUs");
-    s->verified_seed = 0;
-    enum err e = ckpt_walk(s, entry, &v, r->progress);
+    enum err e = ckpt_verify_chain(s, entry, &v, r->progress);
     if (!e)
         e = judge(&c);
     if (e) {
@@ -183,7 +185,6 @@ enum err ckpt_restore_check(struct ckpt_restore *r, struct store *s, uint64_t id
         return e;
     }
     sort_devices(&r->devices);
-    s->verified_seed = entry->seed;
     r->store = s;
     r->id = entry->id;
     r->step = RESTORE_CHECKED;
@@ -204,7 +205,7 @@ enum err ckpt_restore_memory(struct ckpt_restore *r, ckpt_page_writer page, void
             return e;
         }
     }
-    enum err e = ckpt_load_ram(r->store, r->id, page, ctx, touched, r->progress);
+    enum err e = ckpt_load_ram(r->store, r->id, page, ctx, r->seen, r->seen_bytes, touched, r->progress);
     if (e) {
         log_line("ckpt", "memory of checkpoint %lu: %s, RAM %s", r->id, err_name(e),
                  *touched ? "changed" : "unchanged");

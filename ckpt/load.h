@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Engine. Restoring a checkpoint, in four steps that the caller takes in this order:
-     ckpt_restore_check    reads and checks everything, changes nothing; refuses with a reason
+     ckpt_restore_check    reads and checks everything, parents included, changes nothing; refuses with a reason
      ckpt_restore_memory   quiesces the devices, then fills RAM; from here on there is no way back
      ckpt_restore_devices  in the classes' order: clocks, interrupt controllers, PCI, storage, the rest
      ckpt_restore_cpu      the state to load into each CPU, last
@@ -15,6 +15,8 @@ struct ckpt_restore {
     /* from the caller, before ckpt_restore_check */
     struct ckpt_devices devices; /* mem and room; ckpt_devices_bytes() says how much */
     struct vcpu_state *cpus;     /* layout->cpu_count of them */
+    uint8_t *seen;               /* for ckpt_load_ram: seen_bytes, at least ckpt_seen_bytes(here) */
+    size_t seen_bytes;
     const struct ckpt_progress *progress;
 
     struct store *store;

@@ -38,6 +38,14 @@ bool extent_add(struct extent *x, uint64_t page, const void *content)
     return ++x->pages == EXTENT_PAGES_MAX;
 }
 
+uint64_t extent_end(const struct extent *x)
+{
+    if (!x->run_count)
+        return 0;
+    const struct disk_page_run *last = &x->runs[x->run_count - 1];
+    return last->first + last->count;
+}
+
 void extent_pack(struct extent *x, struct disk_record *record, uint8_t *out, void *lz4_state)
 {
     size_t head = x->run_count * sizeof x->runs[0], raw = x->pages * PAGE_BYTES;
@@ -105,23 +113,30 @@ static bool run_in_ram(const struct ckpt_layout *layout, const struct disk_page_
     return at >= end;
 }
 
-enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
-                       uint64_t *floor, uint8_t *out)
+/* The runs at the start of a payload that is long enough for them: ascending from *next on, in RAM, not hidden. */
+static bool runs_sane(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
+                      uint64_t *next, uint64_t *pages)
 {
-    if (record->pages == 0 || record->pages > EXTENT_PAGES_MAX || record->runs == 0 || record->runs > record->pages ||
-        record->payload_bytes < record->runs * sizeof(struct disk_page_run))
-        return E_CHECKSUM;
-    uint64_t pages = 0, next = *floor;
+    *pages = 0;
     for (uint32_t i = 0; i < record->runs; i++) {
         struct disk_page_run run;
         memcpy(&run, payload + i * sizeof run, sizeof run);
-        if (run.count == 0 || run.count > record->pages || run.first < next ||
-            run.first > UINT64_MAX / PAGE_BYTES - run.count || !run_in_ram(layout, &run))
-            return E_CHECKSUM;
-        next = run.first + run.count;
-        pages += run.count;
+        if (run.count == 0 || run.first < *next || run.first > UINT64_MAX / PAGE_BYTES - run.count ||
+            !run_in_ram(layout, &run))
+            return false;
+        *next = run.first + run.count;
+        *pages += run.count;
     }
-    if (pages != record->pages)
+    return true;
+}
+
+enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
+                       uint64_t *floor, uint8_t *out)
+{
+    uint64_t pages, next = *floor;
+    if (record->pages == 0 || record->pages > EXTENT_PAGES_MAX || record->runs == 0 || record->runs > record->pages ||
+        record->payload_bytes < record->runs * sizeof(struct disk_page_run) ||
+        !runs_sane(layout, record, payload, &next, &pages) || pages != record->pages)
         return E_CHECKSUM;
     size_t head = record->runs * sizeof(struct disk_page_run), stored = record->payload_bytes - head;
     size_t raw = record->pages * PAGE_BYTES;
@@ -134,6 +149,39 @@ enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_recor
     } else {
         return E_CHECKSUM;
     }
+    *floor = next;
+    return E_OK;
+}
+
+bool zero_runs_add(struct zero_runs *z, uint64_t page)
+{
+    uint32_t at = z->count; /* of the first run above the page; pages mostly ascend, so look from the end */
+    while (at && z->run[at - 1].first > page)
+        at--;
+    struct disk_page_run *below = at ? &z->run[at - 1] : NULL, *above = &z->run[at];
+    if (below && below->first + below->count == page && below->count < UINT32_MAX) {
+        below->count++;
+    } else if (at < z->count && above->first == page + 1 && above->count < UINT32_MAX) {
+        above->first--;
+        above->count++;
+    } else if (z->count == EXTENT_PAGES_MAX) {
+        return false;
+    } else {
+        memmove(above + 1, above, (z->count - at) * sizeof *above);
+        *above = (struct disk_page_run){.first = page, .count = 1};
+        z->count++;
+    }
+    return true;
+}
+
+enum err zero_runs_check(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
+                         uint64_t *floor, uint64_t *pages)
+{
+    uint64_t next = *floor;
+    if (record->flags != RECORD_FLAG_ZERO || record->pages || record->runs == 0 || record->runs > EXTENT_PAGES_MAX ||
+        record->payload_bytes != record->runs * sizeof(struct disk_page_run) ||
+        !runs_sane(layout, record, payload, &next, pages))
+        return E_CHECKSUM;
     *floor = next;
     return E_OK;
 }

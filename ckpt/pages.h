@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Pure. Guest pages to extents and back: the zero test, gathering of up to 64 pages into runs, LZ4, and the checks
-   an extent passes before a page of it is used. */
+   an extent passes before a page of it is used; and runs of zero pages, which have no content. */
 #ifndef SOJOURN_CKPT_PAGES_H
 #define SOJOURN_CKPT_PAGES_H
 
@@ -24,6 +24,9 @@ struct extent {
 /* Copy one page in; ascending page numbers. true: the extent is full now and must be packed before the next one. */
 bool extent_add(struct extent *x, uint64_t page, const void *content);
 
+/* Number of the page behind the last one added; 0 when it is empty. */
+uint64_t extent_end(const struct extent *x);
+
 /* Build the payload (runs, then pages) in out, RECORD_PAYLOAD_MAX bytes, and set record's pages, runs, flags and
    payload_bytes. Stored raw when LZ4 does not make it smaller. Empties the extent. */
 void extent_pack(struct extent *x, struct disk_record *record, uint8_t *out, void *lz4_state);
@@ -43,5 +46,18 @@ bool page_cursor_step(struct page_cursor *c, uint64_t *page);
    the last page. Then unpack its pages to out, EXTENT_RAW_MAX bytes. E_OK, or E_CHECKSUM: not what a writer writes. */
 enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
                        uint64_t *floor, uint8_t *out) MUST_USE;
+
+/* Pages that are zero, gathered into ascending runs whatever order they come in. */
+struct zero_runs {
+    struct disk_page_run run[EXTENT_PAGES_MAX];
+    uint32_t count;
+};
+
+/* false: no room, it must be written and emptied first. Each page once. */
+bool zero_runs_add(struct zero_runs *z, uint64_t page) MUST_USE;
+
+/* Check a record of zero runs as extent_unpack does; *pages: how many it names. E_OK or E_CHECKSUM. */
+enum err zero_runs_check(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
+                         uint64_t *floor, uint64_t *pages) MUST_USE;
 
 #endif

@@ -81,7 +81,7 @@ static enum err put_taken(struct ckpt_writer *w, const struct ckpt_request *r)
 enum err ckpt_write(struct store *s, const struct ckpt_request *request, const struct vcpu_state *cpus,
                     const struct ckpt_devices *devices, struct ckpt_result *result)
 {
-    struct ckpt_writer w; /* about 2 KiB */
+    struct ckpt_writer w; /* about 3 KiB */
     uint64_t start = clock_us();
     memset(result, 0, sizeof *result);
     enum err e = ckpt_begin(&w, s, &request->meta);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pure. Open, format, commit, delete, free space. See store.h for the two rules that make it crash-safe. */
+/* Pure. Open, format, commit, delete, pin, chains, free space. See store.h for the two rules that make it crash-safe. */
 #include "ckpt/store.h"
 
 #include "bits.h"
@@ -358,6 +358,14 @@ enum err store_commit_entry(struct store *s, const struct disk_entry *entry)
     return e;
 }
 
+static bool has_children(const struct store *s, uint64_t id)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->table[i].parent == id)
+            return true;
+    return false;
+}
+
 enum err store_delete(struct store *s, uint64_t id)
 {
     const struct disk_entry *found = store_find(s, id);
@@ -365,9 +373,10 @@ enum err store_delete(struct store *s, uint64_t id)
         return E_BUSY;
     if (id == STORE_LATEST || !found)
         return E_NOTFOUND;
-    for (uint32_t i = 0; i < s->count; i++)
-        if (s->table[i].parent == id)
-            return E_BUSY;
+    if (found->flags & ENTRY_FLAG_PINNED)
+        return E_PINNED;
+    if (has_children(s, id))
+        return E_BUSY;
     enum err e = store_sync(s);
     if (e)
         return e;
@@ -383,4 +392,46 @@ enum err store_delete(struct store *s, uint64_t id)
         rollback(s);
     }
     return e;
+}
+
+enum err store_pin(struct store *s, uint64_t id, bool pinned)
+{
+    const struct disk_entry *found = store_find(s, id);
+    if (s->writing)
+        return E_BUSY;
+    if (id == STORE_LATEST || !found)
+        return E_NOTFOUND;
+    if (pinned == ((found->flags & ENTRY_FLAG_PINNED) != 0))
+        return E_OK;
+    enum err e = store_sync(s);
+    if (e)
+        return e;
+    uint64_t *flags = &s->table[found - s->table].flags;
+    *flags ^= ENTRY_FLAG_PINNED;
+    e = commit(s);
+    if (e) {
+        *flags ^= ENTRY_FLAG_PINNED;
+        rollback(s);
+    }
+    return e;
+}
+
+uint32_t store_chain_length(const struct store *s, uint64_t id)
+{
+    uint32_t length = 0;
+    const struct disk_entry *e = store_find(s, id);
+    while (e && length <= STORE_CHAIN_MAX) {
+        length++;
+        e = e->parent ? store_find(s, e->parent) : NULL;
+    }
+    return length;
+}
+
+uint64_t store_oldest_removable(const struct store *s)
+{
+    /* What the newest two build on has children, so it stays by itself. */
+    for (uint32_t i = 0; i + 2 < s->count; i++)
+        if (!(s->table[i].flags & ENTRY_FLAG_PINNED) && !has_children(s, s->table[i].id))
+            return s->table[i].id;
+    return 0;
 }

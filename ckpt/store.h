@@ -72,8 +72,21 @@ const struct disk_entry *store_find(const struct store *s, uint64_t id);
 struct store_usage store_usage(const struct store *s);
 uint64_t store_entry_bytes(const struct disk_entry *e); /* what it takes in the store */
 
-/* Remove a checkpoint. E_NOTFOUND; E_BUSY: another one builds on it, or one is being written; E_IO: not removed. */
+/* Remove a checkpoint. E_NOTFOUND; E_PINNED; E_BUSY: another one builds on it, or one is being written; E_IO: not
+   removed. */
 enum err store_delete(struct store *s, uint64_t id) MUST_USE;
+
+/* Protect a checkpoint from deletion, or no longer; a commit, unless it is so already. E_NOTFOUND; E_BUSY: one is being
+   written; E_STOREVERSION: the store is read-only here; E_IO: unchanged. Callers: console. */
+enum err store_pin(struct store *s, uint64_t id, bool pinned) MUST_USE;
+
+/* How many checkpoints a restore of this one reads: 1 for a full one; 0: no such checkpoint. Above STORE_CHAIN_MAX, for
+   a table no writer makes, it gives STORE_CHAIN_MAX + 1. */
+uint32_t store_chain_length(const struct store *s, uint64_t id);
+
+/* What may go first when room is needed: the oldest checkpoint that is not pinned, that nothing builds on, and that is
+   not one of the newest two. 0: none. Callers delete it and ask again, until they have what their rule wants. */
+uint64_t store_oldest_removable(const struct store *s);
 
 /* ---- for store_write.c and store_read.c ---- */
 

@@ -65,8 +65,9 @@ struct walk {
     struct stream stream;
     struct disk_record record;
     uint32_t sequence, last_type;
-    struct disk_meta *meta; /* a copy behind the payload buffer's use */
-    uint64_t floor;         /* pages below have been seen */
+    struct disk_meta *meta;     /* a copy behind the payload buffer's use */
+    uint64_t floor, zero_floor; /* pages below have been seen: with content, zero */
+    uint64_t zeros;             /* pages named by records of zero runs */
     struct disk_end totals;
 };
 
@@ -100,24 +101,51 @@ static enum err on_meta(struct walk *w, const struct ckpt_visitor *v)
     memcpy(w->meta, w->stream.store->payload, sizeof *w->meta);
     if (w->meta->version != STORE_VERSION)
         return E_STOREVERSION;
-    if (w->meta->id != e->id || w->meta->kind != e->kind || format_check_layout(&w->meta->layout))
+    if (w->meta->id != e->id || w->meta->parent != e->parent || w->meta->kind != e->kind ||
+        format_check_layout(&w->meta->layout))
         return E_CHECKSUM;
     return v->meta ? v->meta(v->ctx, w->meta) : E_OK;
+}
+
+static struct disk_page_run run_at(const struct store *s, uint32_t i)
+{
+    struct disk_page_run run;
+    memcpy(&run, s->payload + i * sizeof run, sizeof run);
+    return run;
+}
+
+/* A full checkpoint has no use for them: what it does not have is zero. */
+static enum err on_zeros(struct walk *w, const struct ckpt_visitor *v)
+{
+    struct store *s = w->stream.store;
+    uint64_t pages = 0;
+    if (!w->stream.entry->parent)
+        return E_CHECKSUM;
+    enum err e = zero_runs_check(&w->meta->layout, &w->record, s->payload, &w->zero_floor, &pages);
+    w->zeros += pages;
+    for (uint32_t i = 0; v->zeros && !e && i < w->record.runs; i++) {
+        struct disk_page_run run = run_at(s, i);
+        e = v->zeros(v->ctx, run.first, run.count);
+    }
+    return e;
 }
 
 static enum err on_pages(struct walk *w, const struct ckpt_visitor *v)
 {
     struct store *s = w->stream.store;
     uint32_t offset = 0;
+    if (w->stream.entry->features_required & ENTRY_FEATURE_ANY_ORDER)
+        w->floor = w->zero_floor = 0;
+    w->totals.extents++;
+    if (w->record.flags & RECORD_FLAG_ZERO)
+        return on_zeros(w, v);
     enum err e = extent_unpack(&w->meta->layout, &w->record, s->payload, &w->floor, s->stage);
     if (e)
         return e;
-    w->totals.extents++;
     w->totals.pages += w->record.pages;
     w->totals.raw_bytes += w->record.pages * PAGE_BYTES;
     for (uint32_t i = 0; v->pages && !e && i < w->record.runs; i++) {
-        struct disk_page_run run;
-        memcpy(&run, s->payload + i * sizeof run, sizeof run);
+        struct disk_page_run run = run_at(s, i);
         e = v->pages(v->ctx, run.first, run.count, s->stage + offset);
         offset += run.count * PAGE_BYTES;
     }
@@ -127,11 +155,13 @@ static enum err on_pages(struct walk *w, const struct ckpt_visitor *v)
 static enum err on_end(struct walk *w)
 {
     const struct disk_entry *e = w->stream.entry;
-    struct disk_end end;
-    if (w->record.payload_bytes != sizeof end)
+    struct disk_end end = {0};
+    uint64_t all = format_layout_pages(&w->meta->layout), found = w->totals.pages + w->zeros;
+    if (found > all || w->record.payload_bytes != (e->parent ? sizeof end : END_BYTES_FULL))
         return E_CHECKSUM;
-    memcpy(&end, w->stream.store->payload, sizeof end);
-    w->totals.zero_pages = format_layout_pages(&w->meta->layout) - w->totals.pages;
+    memcpy(&end, w->stream.store->payload, w->record.payload_bytes);
+    w->totals.zero_pages = e->parent ? w->zeros : all - found;
+    w->totals.unchanged = e->parent ? all - found : 0;
     if (memcmp(&end, &w->totals, sizeof end) || end.pages != e->pages || end.zero_pages != e->zero_pages ||
         w->stream.at != e->stream_bytes)
         return E_CHECKSUM;
@@ -159,11 +189,10 @@ static enum err on_record(struct walk *w, const struct ckpt_visitor *v)
     }
 }
 
-enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
-                   const struct ckpt_progress *progress)
+enum err ckpt_walk_meta(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
+                        const struct ckpt_progress *progress, struct disk_meta *meta)
 {
-    struct disk_meta meta; /* 752 bytes */
-    struct walk w = {.stream = {.store = s, .entry = e, .progress = progress}, .meta = &meta};
+    struct walk w = {.stream = {.store = s, .entry = e, .progress = progress}, .meta = meta};
     if (s->writing) /* they share the buffers */
         return E_BUSY;
     while (w.last_type != RECORD_END) { /* ends: every record takes at least its header from a stream of known length */
@@ -182,17 +211,11 @@ enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckp
     return E_OK;
 }
 
-enum err ckpt_verify(struct store *s, uint64_t id, const struct ckpt_progress *progress)
+enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
+                   const struct ckpt_progress *progress)
 {
-    static const struct ckpt_visitor nobody;
-    const struct disk_entry *e = store_find(s, id);
-    s->verified_seed = 0;
-    if (!e)
-        return E_NOTFOUND;
-    enum err err = ckpt_walk(s, e, &nobody, progress);
-    if (!err)
-        s->verified_seed = e->seed;
-    return err;
+    struct disk_meta meta; /* 752 bytes */
+    return ckpt_walk_meta(s, e, visitor, progress, &meta);
 }
 
 /* ---- looking for one thing: the visitor stops the walk with E_ALREADY once it has it ---- */
@@ -253,77 +276,6 @@ enum err ckpt_read_section(struct store *s, uint64_t id, const char *name, void 
     *bytes = search.bytes;
     *version = search.version;
     return err == E_ALREADY ? E_OK : err ? err : E_NOTFOUND;
-}
-
-/* ---- loading ---- */
-
-struct ram_load {
-    struct page_cursor cursor;
-    struct ckpt_layout layout;
-    ckpt_page_writer page;
-    void *ctx;
-    bool touched;
-};
-
-static enum err load_start(void *ctx, const struct disk_meta *meta)
-{
-    struct ram_load *l = ctx;
-    l->layout = meta->layout;
-    page_cursor_start(&l->cursor, &l->layout);
-    return E_OK;
-}
-
-/* One page: content, or zeros for NULL. A page that is zero already is only read: cheaper everywhere. */
-static enum err load_page(struct ram_load *l, uint64_t number, const uint8_t *content)
-{
-    void *to = l->page(l->ctx, (gpa_t){number * PAGE_BYTES});
-    if (!to)
-        return E_INTERNAL;
-    l->touched = true;
-    if (content)
-        memcpy(to, content, PAGE_BYTES);
-    else if (!page_is_zero(to))
-        memset(to, 0, PAGE_BYTES);
-    return E_OK;
-}
-
-static enum err load_pages(void *ctx, uint64_t first, uint32_t count, const uint8_t *pages)
-{
-    struct ram_load *l = ctx;
-    uint64_t number;
-    for (uint32_t done = 0; done < count;) {
-        if (!page_cursor_step(&l->cursor, &number) || number > first + done)
-            return E_INTERNAL; /* extent_unpack has checked order and place */
-        bool here = number == first + done;
-        enum err e = load_page(l, number, here ? pages + done * PAGE_BYTES : NULL);
-        if (e)
-            return e;
-        done += here;
-    }
-    return E_OK;
-}
-
-enum err ckpt_load_ram(struct store *s, uint64_t id, ckpt_page_writer page, void *ctx, bool *touched,
-                       const struct ckpt_progress *progress)
-{
-    const struct disk_entry *e = store_find(s, id);
-    struct ram_load l = {.page = page, .ctx = ctx};
-    struct ckpt_visitor v = {.meta = load_start, .pages = load_pages, .ctx = &l};
-    uint64_t number;
-    *touched = false;
-    if (!e)
-        return E_NOTFOUND;
-    if (s->verified_seed != e->seed) {
-        enum err err = ckpt_verify(s, e->id, NULL);
-        if (err)
-            return err;
-    }
-    enum err err = ckpt_walk(s, e, &v, progress);
-    while (!err && page_cursor_step(&l.cursor, &number))
-        err = load_page(&l, number, NULL);
-    *touched = l.touched;
-    s->verified_seed = 0; /* one load per verification: the medium may change in between */
-    return err;
 }
 
 /* ---- layouts ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Pure. Reading a checkpoint: one walk over its records that checks each one, with a visitor for whoever wants the
-   content. Verify is the walk with nobody listening; loading is the walk with pages going to memory, and it never
-   starts before the same checkpoint has been verified as a whole. */
+   content. Verify is the walk with nobody listening, over the checkpoint and all it builds on; loading is the same with
+   pages going to memory, and it never starts before the same checkpoints have been verified as a whole.
+   store_read.c has the walk over one checkpoint, store_load.c what goes along a chain. */
 #ifndef SOJOURN_CKPT_STORE_READ_H
 #define SOJOURN_CKPT_STORE_READ_H
 
@@ -9,21 +10,33 @@
 #include "ckpt/store.h"
 #include "ckpt/store_write.h"
 
-/* What a walk finds, in this order. A visitor's error ends the walk and is what it returns. */
+/* What a walk finds, in this order (pages and zeros as they come). Members may be NULL. A visitor's error ends the walk and is what it returns. */
 struct ckpt_visitor {
     enum err (*meta)(void *ctx, const struct disk_meta *meta);
     enum err (*section)(void *ctx, const struct disk_record *record, const void *data);
     /* count pages from the page number first on, at pages */
     enum err (*pages)(void *ctx, uint64_t first, uint32_t count, const uint8_t *pages);
+    /* count pages from first on are zero, which they may not be in the parent: incremental checkpoints only */
+    enum err (*zeros)(void *ctx, uint64_t first, uint32_t count);
     void *ctx;
 };
 
-/* Read and check everything. E_CHECKSUM: a record is not what was written; E_TRUNCATED: it ends too early;
+/* Read and check everything that this one entry has. E_CHECKSUM: a record is not what was written; E_TRUNCATED: it ends too early;
    E_STOREVERSION: made by another version; E_IO. progress in bytes of the stream; NULL allowed. */
 enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
                    const struct ckpt_progress *progress) MUST_USE;
 
-/* The same for an id or STORE_LATEST; E_NOTFOUND. Remembers success for ckpt_load_ram. */
+/* The same, and the meta record stays with the caller: valid after E_OK. */
+enum err ckpt_walk_meta(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
+                        const struct ckpt_progress *progress, struct disk_meta *meta) MUST_USE;
+
+/* The walk over e, with the visitor, then over all that it builds on. E_CHECKSUM also: a parent is missing, is not
+   older or has another layout, or the chain is longer than STORE_CHAIN_MAX. progress counts the bytes of all of them.
+   Remembers success for ckpt_load_ram. Callers: ckpt_verify, ckpt_restore_check. */
+enum err ckpt_verify_chain(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
+                           const struct ckpt_progress *progress) MUST_USE;
+
+/* The same for an id or STORE_LATEST, nobody listening; E_NOTFOUND. */
 enum err ckpt_verify(struct store *s, uint64_t id, const struct ckpt_progress *progress) MUST_USE;
 
 /* The meta record alone: machine layout, label, time. */
@@ -42,10 +55,14 @@ enum err ckpt_check_layout(const struct ckpt_layout *there, const struct ckpt_la
 /* The host's view of one guest page, for writing; NULL: cannot be had (E_INTERNAL). */
 typedef void *(*ckpt_page_writer)(void *ctx, gpa_t gpa);
 
-/* Fill every RAM page of the checkpoint's layout outside the hidden range exactly once, ascending; zeros where the
-   checkpoint has none. Verifies first unless ckpt_verify just did. An error before the first page is touched leaves
-   memory alone; *touched says which it was. */
-enum err ckpt_load_ram(struct store *s, uint64_t id, ckpt_page_writer page, void *ctx, bool *touched,
-                       const struct ckpt_progress *progress) MUST_USE;
+/* Bytes of the bitmap that ckpt_load_ram needs: a bit for each page number up to the end of the highest RAM range. */
+size_t ckpt_seen_bytes(const struct ckpt_layout *layout);
+
+/* Fill every RAM page of the checkpoint's layout outside the hidden range exactly once: those of the checkpoint, then
+   of each parent those that no newer one has, then zeros where none has any. seen: memory for that, ckpt_seen_bytes of
+   the layout (less: E_NOMEM). Verifies first unless ckpt_verify_chain just did. An error before the first page is
+   touched leaves memory alone; *touched says which it was. */
+enum err ckpt_load_ram(struct store *s, uint64_t id, ckpt_page_writer page, void *ctx, uint8_t *seen, size_t seen_bytes,
+                       bool *touched, const struct ckpt_progress *progress) MUST_USE;
 
 #endif

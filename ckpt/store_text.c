@@ -71,17 +71,21 @@ int store_entry_json(const struct disk_entry *e, char *buf, size_t len)
         str_format(parent, sizeof parent, "%lu", e->parent);
     return str_format(buf, len,
                       "{\"id\":%lu,\"label\":\"%s\",\"kind\":\"%s\",\"parent\":%s,\"time\":\"%s\",\"pages\":%lu,"
-                      "\"bytes\":%lu,\"disk\":\"%s\",\"state\":\"committed\"}",
+                      "\"bytes\":%lu,\"disk\":\"%s\",\"pinned\":%s,\"state\":\"committed\"}",
                       e->id, label, store_kind_name(e->kind), parent, time, e->pages, store_entry_bytes(e),
-                      store_disk_name(e->disk));
+                      store_disk_name(e->disk), e->flags & ENTRY_FLAG_PINNED ? "true" : "false");
 }
 
-const char store_entry_heading[] = "  ID  TIME                  KIND         PAGES      KIB  DISK         LABEL";
+const char store_entry_heading[] =
+    "  ID  TIME                  KIND         PARENT    PAGES      KIB  DISK         PIN  LABEL";
 
 int store_entry_line(const struct disk_entry *e, char *buf, size_t len)
 {
-    char time[STORE_TIME_TEXT];
+    char time[STORE_TIME_TEXT], parent[24] = "-";
     store_time_text(e->time, time);
-    return str_format(buf, len, "%4lu  %s  %-11s %7lu %8lu  %-11s  %.63s", e->id, time, store_kind_name(e->kind),
-                      e->pages, store_entry_bytes(e) / 1024, store_disk_name(e->disk), e->label);
+    if (e->parent)
+        str_format(parent, sizeof parent, "%lu", e->parent);
+    return str_format(buf, len, "%4lu  %s  %-11s  %6s  %7lu %8lu  %-11s  %-3s  %.63s", e->id, time,
+                      store_kind_name(e->kind), parent, e->pages, store_entry_bytes(e) / 1024, store_disk_name(e->disk),
+                      e->flags & ENTRY_FLAG_PINNED ? "yes" : "-", e->label);
 }

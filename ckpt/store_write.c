@@ -125,12 +125,24 @@ static uint64_t fresh_seed(struct store *s, int64_t time)
     return seed ? seed : 1; /* 0 means "none verified" in struct store */
 }
 
+static enum err check_parent(const struct store *s, const struct ckpt_meta *meta)
+{
+    if (meta->kind != (meta->parent ? CKPT_INCREMENTAL : CKPT_FULL))
+        return E_INTERNAL;
+    if (!meta->parent)
+        return E_OK;
+    uint32_t length = store_chain_length(s, meta->parent);
+    return !length ? E_NOTFOUND : length >= STORE_CHAIN_MAX ? E_FULL : E_OK;
+}
+
 enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_meta *meta)
 {
     memset(w, 0, sizeof *w);
     if (s->writing)
         return fail(w, E_BUSY);
     enum err e = format_check_layout(meta->layout);
+    if (!e)
+        e = check_parent(s, meta);
     if (!e && s->count == STORE_TABLE_MAX)
         e = E_FULL;
     if (!e)
@@ -141,8 +153,10 @@ enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_me
     w->layout = meta->layout;
     w->extent.stage = s->stage;
     w->entry = (struct disk_entry){.id = s->next_id,
+                                   .parent = meta->parent,
                                    .kind = meta->kind,
                                    .disk = meta->disk,
+                                   .features_required = meta->parent ? ENTRY_FEATURE_PARENT : 0,
                                    .time = meta->time,
                                    .seed = fresh_seed(s, meta->time)};
     copy_label(w->entry.label, meta->label);
@@ -157,6 +171,7 @@ enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_me
     *m = (struct disk_meta){.version = STORE_VERSION,
                             .kind = w->entry.kind,
                             .id = w->entry.id,
+                            .parent = w->entry.parent,
                             .time = w->entry.time,
                             .disk = w->entry.disk,
                             .layout = *meta->layout};
@@ -172,7 +187,7 @@ enum err ckpt_put_section(struct ckpt_writer *w, const char *name, uint16_t vers
 {
     if (w->failed)
         return w->failed;
-    if (bytes > SECTION_BYTES_MAX || w->totals.extents)
+    if (bytes > SECTION_BYTES_MAX || w->next_page)
         return fail(w, E_INTERNAL);
     struct disk_record r = {.type = RECORD_SECTION, .version = version, .payload_bytes = (uint32_t)bytes};
     for (size_t i = 0; i < RECORD_NAME_BYTES && name[i]; i++)
@@ -192,6 +207,57 @@ static enum err put_extent(struct ckpt_writer *w)
     return put_record(w, &r, w->store->payload);
 }
 
+/* The payload lies in w itself: the payload buffer may stay as it is. */
+static enum err put_zeros(struct ckpt_writer *w)
+{
+    struct disk_record r = {.type = RECORD_PAGES, .version = 1, .flags = RECORD_FLAG_ZERO, .runs = w->zeros.count};
+    if (!w->zeros.count)
+        return E_OK;
+    r.payload_bytes = (uint32_t)(w->zeros.count * sizeof w->zeros.run[0]);
+    w->totals.extents++;
+    w->zeros.count = 0;
+    return put_record(w, &r, w->zeros.run);
+}
+
+static enum err put_zero_page(struct ckpt_writer *w, uint64_t page)
+{
+    w->totals.zero_pages++;
+    if (!w->entry.parent || zero_runs_add(&w->zeros, page))
+        return E_OK;
+    enum err e = put_zeros(w);
+    return e ? e : zero_runs_add(&w->zeros, page) ? E_OK : E_INTERNAL;
+}
+
+enum err ckpt_put_page(struct ckpt_writer *w, uint64_t page, const void *content)
+{
+    if (w->failed)
+        return w->failed;
+    if (!format_page_saved(w->layout, page) || page + 1 == w->next_page)
+        return fail(w, E_INTERNAL);
+    if (page < w->next_page)
+        w->entry.features_required |= ENTRY_FEATURE_ANY_ORDER;
+    w->next_page = page + 1;
+    if (page_is_zero(content))
+        return fail(w, put_zero_page(w, page));
+    if (page < extent_end(&w->extent)) { /* it ascends in itself, whatever the order is */
+        enum err e = put_extent(w);
+        if (e)
+            return e;
+    }
+    w->totals.pages++;
+    return extent_add(&w->extent, page, content) ? put_extent(w) : E_OK;
+}
+
+enum err ckpt_skip_page(struct ckpt_writer *w, uint64_t page)
+{
+    if (w->failed)
+        return w->failed;
+    if (!w->entry.parent || !format_page_saved(w->layout, page))
+        return fail(w, E_INTERNAL);
+    w->totals.unchanged++;
+    return E_OK;
+}
+
 enum err ckpt_put_ram(struct ckpt_writer *w, ckpt_page_reader page, void *ctx, const struct ckpt_progress *progress)
 {
     if (w->failed)
@@ -201,16 +267,9 @@ enum err ckpt_put_ram(struct ckpt_writer *w, ckpt_page_reader page, void *ctx, c
     page_cursor_start(&c, w->layout);
     while (page_cursor_step(&c, &number)) {
         const void *content = page(ctx, (gpa_t){number * PAGE_BYTES});
-        enum err e = content ? E_OK : E_INTERNAL;
-        if (!e && page_is_zero(content)) {
-            w->totals.zero_pages++;
-        } else if (!e) {
-            w->totals.pages++;
-            if (extent_add(&w->extent, number, content))
-                e = put_extent(w);
-        }
+        enum err e = content ? ckpt_put_page(w, number, content) : fail(w, E_INTERNAL);
         if (e)
-            return fail(w, e);
+            return e;
         if (progress && progress->step && ++done % EXTENT_PAGES_MAX == 0)
             progress->step(progress->ctx, done * PAGE_BYTES, total * PAGE_BYTES);
     }
@@ -221,13 +280,20 @@ enum err ckpt_commit(struct ckpt_writer *w, uint64_t *id)
 {
     if (!w->store)
         return fail(w, E_INTERNAL);
+    const struct disk_end *t = &w->totals;
     enum err e = w->failed;
+    if (!e && t->pages + t->zero_pages + t->unchanged != format_layout_pages(w->layout))
+        e = fail(w, E_INTERNAL); /* ckpt_put_ram was left out */
+    if (!e)
+        e = put_extent(w);
+    if (!e)
+        e = put_zeros(w);
     if (!e) {
-        struct disk_record r = {.type = RECORD_END, .version = 1, .payload_bytes = sizeof w->totals};
+        struct disk_record r = {.type = RECORD_END, .version = 1, .payload_bytes = END_BYTES_FULL};
+        if (w->entry.parent)
+            r.payload_bytes = sizeof w->totals;
         e = put_record(w, &r, &w->totals);
     }
-    if (!e && w->totals.pages + w->totals.zero_pages != format_layout_pages(w->layout))
-        e = fail(w, E_INTERNAL); /* ckpt_put_ram was left out */
     if (!e && w->fill)
         e = send_buffer(w);
     if (!e)

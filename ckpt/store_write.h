@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pure. Writing one checkpoint: begin, sections, RAM, commit. The stream goes out in blocks of up to 1 MiB, one in
+/* Pure. Writing one checkpoint: begin, sections, pages, commit. The stream goes out in blocks of up to 1 MiB, one in
    flight while the next is filled, into the largest free runs; nothing points to it before ckpt_commit. After the
    first error every call returns it; ckpt_abort (or a power cut) leaves the store as it was. */
 #ifndef SOJOURN_CKPT_STORE_WRITE_H
@@ -14,12 +14,15 @@ struct ckpt_meta {
     enum ckpt_kind kind;
     enum ckpt_disk disk;
     const struct ckpt_layout *layout;
+    uint64_t parent; /* what an incremental one builds on, taken with the same layout; 0 for a full one */
 };
 
 struct ckpt_writer {
     struct store *store;
     struct disk_entry entry; /* what the table will say */
     struct extent extent;
+    struct zero_runs zeros; /* of an incremental one */
+    uint64_t next_page;     /* behind the page put last */
     struct disk_end totals;
     const struct ckpt_layout *layout;
     uint64_t run_room;     /* blocks of the last run that are not written yet */
@@ -40,17 +43,26 @@ struct ckpt_progress {
 };
 
 /* w: caller's, valid until commit or abort, as is meta->layout. E_BUSY: another one is being written; E_LAYOUT: the
-   layout makes no sense; E_FULL: 64 checkpoints, or no free block; E_IO; E_STOREVERSION: the store is read-only here.
- */
+   layout makes no sense; E_NOTFOUND: no such parent; E_FULL: 64 checkpoints, no free block, or a parent whose chain is
+   STORE_CHAIN_MAX long (take a full one); E_INTERNAL: kind and parent do not fit together; E_IO; E_STOREVERSION: the
+   store is read-only here. That the parent has the same layout is the caller's to know; ckpt_verify checks it. */
 enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_meta *meta) MUST_USE;
 /* name: up to 8 bytes, 0-terminated when shorter; bytes <= SECTION_BYTES_MAX (E_INTERNAL). All sections before the
  * first page. */
 enum err ckpt_put_section(struct ckpt_writer *w, const char *name, uint16_t version, const void *data,
                           size_t bytes) MUST_USE;
-/* Every RAM page of the layout outside its hidden range, ascending. Zero pages are left out. Once. */
+/* Each RAM page of the layout outside its hidden range goes into exactly one of the two that follow, in any order; the
+   ascending one packs best, and any other makes a checkpoint that programs without ENTRY_FEATURE_ANY_ORDER refuse. */
+/* page: its number. content: 8-byte aligned, not looked at any more after the return. A zero page is left out of a full
+   checkpoint and named in an incremental one. E_INTERNAL: no such page, or the one before it again; E_FULL, E_IO. */
+enum err ckpt_put_page(struct ckpt_writer *w, uint64_t page, const void *content) MUST_USE;
+/* Incremental only: the page is as it is in the parent. E_INTERNAL: no such page, or a full checkpoint. */
+enum err ckpt_skip_page(struct ckpt_writer *w, uint64_t page) MUST_USE;
+/* ckpt_put_page for all of them, ascending. Once. */
 enum err ckpt_put_ram(struct ckpt_writer *w, ckpt_page_reader page, void *ctx,
                       const struct ckpt_progress *progress) MUST_USE;
-/* The rest out, flush, table, flush, superblock, flush. E_OK: *id is committed. Any error: the store is as it was. */
+/* The rest out, flush, table, flush, superblock, flush. E_OK: *id is committed. Any error: the store is as it was.
+   E_INTERNAL: not all pages were put or skipped. */
 enum err ckpt_commit(struct ckpt_writer *w, uint64_t *id) MUST_USE;
 /* Give up; waits for the write in flight. Harmless after commit or a failed begin. */
 void ckpt_abort(struct ckpt_writer *w);

@@ -19,6 +19,7 @@
 #include "drivers/disk.h"
 #include "drivers/lapic.h"
 #include "drivers/pci.h"
+#include "drivers/usb_halt.h"
 #include "hostmem.h"
 #include "kernel/apic_watch.h"
 #include "kernel/console_irq.h"
@@ -170,7 +171,9 @@ void checkpoint_init(enum err found, const struct block_part *part)
     restoring.devices.mem = pool_alloc_pages(align_up(state_bytes, PAGE_BYTES) / PAGE_BYTES);
     restoring.cpus = pool_alloc_pages(align_up(cpu_count * sizeof(struct vcpu_state), PAGE_BYTES) / PAGE_BYTES);
     page_buffer = pool_alloc_pages(1);
-    if (!work || !devices.mem || !restoring.devices.mem || !restoring.cpus || !page_buffer) {
+    restoring.seen_bytes = align_up(ckpt_seen_bytes(&layout), PAGE_BYTES);
+    restoring.seen = pool_alloc_pages(restoring.seen_bytes / PAGE_BYTES);
+    if (!work || !devices.mem || !restoring.devices.mem || !restoring.cpus || !restoring.seen || !page_buffer) {
         trouble = E_NOMEM;
         return;
     }
@@ -299,9 +302,14 @@ static bool others_write_memory(void)
 {
     for (size_t i = 0; i < function_count; i++) {
         const struct pci_function *f = &functions[i];
-        if (f->class_code >> 16 != PCI_BASE_CLASS_BRIDGE && !policy_pci_hidden(f->bdf) &&
-            (pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER))
+        if (f->class_code >> 16 == PCI_BASE_CLASS_BRIDGE || policy_pci_hidden(f->bdf) ||
+            (f->class_code >> 8 == PCI_CLASS_USB && usb_is_halted(f)))
+            continue;
+        if (pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER) {
+            log_line("ckpt", "the guest stands still: %02x:%02x.%x may write memory meanwhile: class=%06x",
+                     PCI_BUS(f->bdf), PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code);
             return true;
+        }
     }
     return false;
 }

@@ -3,7 +3,7 @@
    --offset/--size, --partition N, else the partition of Sojourn's type, else the whole file. Exit codes: 0 done, 1 the
    operation failed, 2 wrong usage. */
 /* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
-/* UNITS: drivers/block.c drivers/partition.c kernel/err.c */
+/* UNITS: ckpt/store_load.c drivers/block.c drivers/partition.c kernel/err.c */
 #include "ckpt/store_read.h"
 #include "ckpt/store_text.h"
 #include "drivers/partition.h"
@@ -337,13 +337,18 @@ static int do_show(void)
         say("%s: checkpoint %" PRIu64 ": %s", opt.path, e->id, err_text(err));
         return EXIT_FAILURE;
     }
+    uint64_t unchanged = format_layout_pages(&meta.layout) - e->pages - e->zero_pages; /* 0 in a full one */
+    uint32_t chain = store_chain_length(&store, e->id);
     if (opt.json) {
         int n = store_entry_json(e, line, sizeof line);
-        printf("%.*s,\"zero_pages\":%" PRIu64 "", n - 1, line, e->zero_pages); /* the object, left open */
+        printf("%.*s,\"zero_pages\":%" PRIu64 ",\"unchanged_pages\":%" PRIu64 ",\"chain\":%u", n - 1, line,
+               e->zero_pages, unchanged, chain); /* the object, left open */
     } else {
         store_entry_line(e, line, sizeof line);
-        printf("%s\n%s\n  pages   %" PRIu64 " stored, %" PRIu64 " zero\n", store_entry_heading, line, e->pages,
-               e->zero_pages);
+        printf("%s\n%s\n  pages   %" PRIu64 " stored, %" PRIu64 " zero, %" PRIu64 " unchanged\n", store_entry_heading,
+               line, e->pages, e->zero_pages, unchanged);
+        if (e->parent)
+            printf("  chain   builds on %" PRIu64 "; a restore reads %u checkpoints\n", e->parent, chain);
     }
     show_layout(&meta.layout);
     err = ckpt_walk(&store, e, &v, NULL);
@@ -356,14 +361,28 @@ static int do_show(void)
     return EXIT_SUCCESS;
 }
 
+static const char *pinned_text(const struct disk_entry *e)
+{
+    return e->flags & ENTRY_FLAG_PINNED ? ", pinned" : "";
+}
+
 static bool verify_one(const struct disk_entry *e)
 {
+    static const struct ckpt_visitor nobody;
     enum err err = ckpt_verify(&store, e->id, NULL);
-    if (err)
+    if (err && e->parent && !ckpt_walk(&store, e, &nobody, NULL)) /* whole in itself: the fault lies below */
+        say("%s: checkpoint %" PRIu64 " cannot be restored, because what it builds on (%" PRIu64 ") is damaged or does "
+            "not fit: %s (%s)",
+            opt.path, e->id, e->parent, err_text(err), err_name(err));
+    else if (err)
         say("%s: checkpoint %" PRIu64 " is damaged: %s (%s); restore another one, then delete it", opt.path, e->id,
             err_text(err), err_name(err));
+    else if (e->parent)
+        printf("checkpoint %" PRIu64 ": good, %" PRIu64 " pages%s, incremental, and so are all it builds on (%" PRIu64
+               " ...)\n",
+               e->id, e->pages, pinned_text(e), e->parent);
     else
-        printf("checkpoint %" PRIu64 ": good, %" PRIu64 " pages\n", e->id, e->pages);
+        printf("checkpoint %" PRIu64 ": good, %" PRIu64 " pages%s, full\n", e->id, e->pages, pinned_text(e));
     return err == E_OK;
 }
 
@@ -390,6 +409,8 @@ static int do_delete(void)
     enum err err = store_delete(&store, id);
     if (err == E_BUSY)
         say("%s: another checkpoint builds on %" PRIu64 "; delete that one first", opt.path, id);
+    else if (err == E_PINNED)
+        say("%s: checkpoint %" PRIu64 " is pinned; first, on Sojourn's console: pin %" PRIu64 " off", opt.path, id, id);
     else if (err)
         say("%s: checkpoint %" PRIu64 " was not deleted: %s", opt.path, id, err_text(err));
     else

@@ -41,6 +41,8 @@ struct rig_disk {
 
 static struct rig_disk rig;
 static uint8_t rig_work[STORE_WORK_BYTES] ALIGNED(PAGE_BYTES);
+#define RIG_PAGE_END 416u                                          /* number of the page behind the highest range */
+__attribute__((unused)) static uint8_t rig_seen[RIG_PAGE_END / 8]; /* no byte more than ckpt_seen_bytes */
 static uint8_t rig_ram[RIG_RAM_PAGES][PAGE_BYTES] ALIGNED(PAGE_BYTES);
 __attribute__((unused)) static uint64_t rig_random_state = 88172645463325252ull;
 
@@ -111,6 +113,27 @@ __attribute__((unused)) static void rig_reset(uint32_t max_sectors)
                                  .finish = rig_finish};
 }
 
+/* The disk after a power cut during op number cut: everything flushed is there; of what was not, a random part when
+   shuffle is set, else all; of the op itself the first torn sectors. */
+__attribute__((unused)) static void rig_replay(uint32_t cut, uint32_t torn, bool shuffle)
+{
+    memset(rig.bytes, 0xa5, RIG_DISK_SECTORS * SECTOR);
+    uint32_t flushed = 0;
+    for (uint32_t i = 0; i < cut; i++)
+        if (rig.op[i].op == BLOCK_FLUSH)
+            flushed = i;
+    for (uint32_t i = 0; i <= cut && i < rig.ops; i++) {
+        struct rig_op *o = &rig.op[i];
+        if (o->op != BLOCK_WRITE)
+            continue;
+        for (uint32_t k = 0; k < o->count; k++)
+            if (i < flushed || (i < cut && (!shuffle || rig_random() & 1)) || (i == cut && k < torn))
+                memcpy(rig.bytes + (o->lba + k) * SECTOR, o->data + k * SECTOR, SECTOR);
+        if (i == cut && torn && torn <= o->count) /* the sector under the head: half old, half new */
+            memset(rig.bytes + (o->lba + torn - 1) * SECTOR + SECTOR / 2, 0x5a, SECTOR / 2);
+    }
+}
+
 static struct block_part rig_part(void)
 {
     return (struct block_part){&rig.dev, RIG_FIRST, RIG_PART_SECTORS};
@@ -170,13 +193,46 @@ __attribute__((unused)) static void rig_fill_ram(uint64_t seed)
     }
 }
 
+__attribute__((unused)) static uint64_t rig_number(uint32_t index)
+{
+    return index < 32 ? index : RIG_HIGH_BASE / PAGE_BYTES + index - 32;
+}
+
+/* A checkpoint of rig_ram by single pages: on parent, whose memory was before, or a full one for 0. order: indexes of
+   rig_ram, hidden ones among them; NULL: ascending. */
+__attribute__((unused)) static enum err rig_save_pages(struct store *s, uint64_t parent, uint8_t (*before)[PAGE_BYTES],
+                                                       const uint32_t *order, const char *label, uint64_t *id)
+{
+    static struct ckpt_layout layout;
+    static uint64_t copy[PAGE_BYTES / 8];
+    struct ckpt_writer w;
+    layout = rig_layout();
+    struct ckpt_meta meta = {label, 1763784000, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &layout, parent};
+    enum err e = ckpt_begin(&w, s, &meta);
+    if (!e)
+        e = ckpt_put_section(&w, "thing", 3, "some state", 10);
+    for (uint32_t k = 0; k < RIG_RAM_PAGES && !e; k++) {
+        uint32_t i = order ? order[k] : k;
+        if (rig_hidden(i))
+            continue;
+        memcpy(copy, rig_ram[i], sizeof copy);
+        e = parent && !memcmp(before[i], copy, sizeof copy) ? ckpt_skip_page(&w, rig_number(i))
+                                                            : ckpt_put_page(&w, rig_number(i), copy);
+        memset(copy, 0xdd, sizeof copy); /* nobody looks at it any more */
+    }
+    if (!e)
+        e = ckpt_commit(&w, id);
+    ckpt_abort(&w);
+    return e;
+}
+
 /* A checkpoint of rig_ram with one section. */
 __attribute__((unused)) static enum err rig_save(struct store *s, const char *label, uint64_t *id)
 {
     static struct ckpt_layout layout;
     struct ckpt_writer w;
     layout = rig_layout();
-    struct ckpt_meta meta = {label, 1763784000, CKPT_FULL, CKPT_DISK_NONE, &layout};
+    struct ckpt_meta meta = {label, 1763784000, CKPT_FULL, CKPT_DISK_NONE, &layout, 0};
     enum err e = ckpt_begin(&w, s, &meta);
     if (!e)
         e = ckpt_put_section(&w, "thing", 3, "some state", 10);

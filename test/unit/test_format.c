@@ -95,8 +95,50 @@ START_TEST(other_versions_are_refused)
     setup();
     super.features_write = super.features_optional = BIT(40);
     ck_assert_int_eq(both(), E_OK);
-    table[1].features_required = 1;
-    ck_assert_int_eq(both(), E_STOREVERSION);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        setup();
+        table[1].features_required = BIT(bit);
+        enum err want = bit == 0 ? E_OK : bit == 1 ? E_BADSTORE : E_STOREVERSION; /* 1: a parent, but there is none */
+        ck_assert_msg(both() == want, "bit %u: %s", bit, err_name(both()));
+    }
+}
+END_TEST
+
+static void incremental(void)
+{
+    table[1].kind = CKPT_INCREMENTAL;
+    table[1].parent = 3;
+    table[1].features_required = ENTRY_FEATURE_PARENT;
+}
+
+/* Each line makes something else of the second entry, which builds on the first. */
+#define PARENTS_LIST(X)                                                                                                \
+    X(table[1].parent = 0)                                                                                             \
+    X(table[1].parent = 2)                                                                                             \
+    X(table[1].parent = 9)                                                                                             \
+    X(table[1].parent = 10)                                                                                            \
+    X(table[1].parent = UINT64_MAX)                                                                                    \
+    X(table[1].kind = CKPT_FULL)                                                                                       \
+    X(table[1].kind = 3)                                                                                               \
+    X(table[1].features_required = 0)                                                                                  \
+    X(table[1].features_required = ENTRY_FEATURE_ANY_ORDER)                                                            \
+    X(table[0].parent = 9)                                                                                             \
+    X((table[0].parent = 9, table[0].kind = CKPT_INCREMENTAL, table[0].features_required = ENTRY_FEATURE_PARENT))
+
+START_TEST(parents_are_older_entries_of_the_table)
+{
+    incremental();
+    ck_assert_int_eq(both(), E_OK);
+    table[1].flags = UINT64_MAX; /* what a later version says there is its own business */
+    table[1].features_required |= ENTRY_FEATURE_ANY_ORDER;
+    ck_assert_int_eq(both(), E_OK);
+#define X(statement)                                                                                                   \
+    setup();                                                                                                           \
+    incremental();                                                                                                     \
+    statement;                                                                                                         \
+    ck_assert_msg(both() == E_BADSTORE, "%s", #statement);
+    PARENTS_LIST(X)
+#undef X
 }
 END_TEST
 
@@ -215,6 +257,9 @@ START_TEST(layouts)
     ck_assert_uint_eq(format_layout_pages(&l), 0xa0 + 0x100);
     l.hidden = (struct ckpt_range){0x1f0000, 0x20000}; /* half inside */
     ck_assert_uint_eq(format_layout_pages(&l), 0xa0 + 0x100 - 0x10);
+    ck_assert(format_page_saved(&l, 0) && format_page_saved(&l, 0x9f) && !format_page_saved(&l, 0xa0));
+    ck_assert(!format_page_saved(&l, 0xff) && format_page_saved(&l, 0x100) && format_page_saved(&l, 0x1ef));
+    ck_assert(!format_page_saved(&l, 0x1f0) && !format_page_saved(&l, 0x200) && !format_page_saved(&l, UINT64_MAX));
     ck_assert(!format_page_hidden(&l, 0x1ef) && format_page_hidden(&l, 0x1f0));
     ck_assert(format_page_hidden(&l, 0x20f) && !format_page_hidden(&l, 0x210));
     struct ckpt_layout bad[] = {l, l, l, l, l, l, l, l};
@@ -241,6 +286,7 @@ static Suite *format_suite(void)
     tcase_add_test(t, every_superblock_byte_counts);
     tcase_add_test(t, every_table_byte_counts);
     tcase_add_test(t, other_versions_are_refused);
+    tcase_add_test(t, parents_are_older_entries_of_the_table);
     tcase_add_test(t, values_out_of_range_are_refused);
     tcase_add_test(t, table_count_is_checked_before_it_is_used);
     tcase_add_test(t, smaller_partition_is_truncated);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Restoring: bit for bit, each page once, nothing touched before all is proven; refusals say what differs. */
 /* UNITS: ckpt/load.c ckpt/save.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c */
-/* UNITS: ckpt/format.c ckpt/hash.c drivers/block.c */
+/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c drivers/block.c */
 /* LIBS: -llz4 */
 #include "ckpt/load.h"
 #include "str.h"
@@ -83,6 +83,7 @@ static void setup_classes(void)
     late_present = true;
     check_says = quiesce_says = restore_says = E_OK;
     restore.devices = (struct ckpt_devices){.mem = device_back, .room = sizeof device_back};
+    restore.seen_bytes = sizeof rig_seen;
     late = (struct dev_class){.name = "late",
                               .version = 1,
                               .bytes = 20,
@@ -117,14 +118,15 @@ static void setup(void)
     rig_format(&st);
     layout = rig_layout();
     devices = (struct ckpt_devices){.mem = device_mem, .room = sizeof device_mem};
-    request =
-        (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_NONE, &layout}, .page = rig_read_page};
+    request = (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_NONE, &layout, 0},
+                                    .page = rig_read_page};
     memset(&cpu, 0, sizeof cpu);
     for (size_t i = 0; i < sizeof cpu.gpr; i++)
         ((uint8_t *)cpu.gpr)[i] = (uint8_t)(3 * i);
     cpu.rip = 0x1234;
     order[0] = 0;
     restore.cpus = &cpu_back;
+    restore.seen = rig_seen;
     memset(target, 0xcc, sizeof target);
     memset(asked, 0, sizeof asked);
     asked_total = 0;
@@ -212,7 +214,7 @@ START_TEST(images_of_all_kinds)
         }
         uint64_t id;
         ck_assert_int_eq(rig_save(&st, "image", &id), E_OK);
-        ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, &touched, NULL), E_OK);
+        ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL), E_OK);
         target_is_ram();
     }
 }
@@ -235,21 +237,22 @@ START_TEST(every_byte_of_a_checkpoint)
     uint8_t *stream = rig.bytes + RIG_FIRST * SECTOR + e->runs[0].first * STORE_BLOCK_BYTES;
     for (uint64_t i = 0; i < e->stream_bytes; i++) {
         stream[i] ^= (uint8_t)(1u << i % 8);
-        ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, &touched, NULL), E_CHECKSUM);
+        ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL),
+                         E_CHECKSUM);
         ck_assert(!touched);
         ck_assert_uint_eq(asked_total, 0);
         stream[i] ^= (uint8_t)(1u << i % 8);
     }
-    ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, &touched, NULL), E_OK);
+    ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL), E_OK);
     target_is_ram();
     for (uint64_t i = e->stream_bytes; i % STORE_BLOCK_BYTES; i++)
         ck_assert_uint_eq(stream[i], 0); /* no scrap of the host's memory goes out */
     stream[e->stream_bytes] ^= 1;        /* behind the end: nobody's */
     ck_assert_int_eq(ckpt_verify(&st, id, NULL), E_OK);
     /* One verification, one load: what is damaged before the second is found before a page is written. */
-    ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, &touched, NULL), E_OK);
+    ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL), E_OK);
     stream[e->stream_bytes - 40] ^= 1;
-    ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, &touched, NULL), E_CHECKSUM);
+    ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL), E_CHECKSUM);
     ck_assert(!touched);
 }
 END_TEST
@@ -278,7 +281,7 @@ START_TEST(lost_and_stale_blocks)
             else
                 memcpy(there + b * STORE_BLOCK_BYTES, old + b * STORE_BLOCK_BYTES, sizeof keep);
             bool same = !memcmp(keep, there + b * STORE_BLOCK_BYTES, sizeof keep);
-            enum err e = ckpt_load_ram(&st, id, write_page, NULL, &touched, NULL);
+            enum err e = ckpt_load_ram(&st, id, write_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL);
             ck_assert_int_eq(e, same ? E_OK : E_CHECKSUM);
             refused += e != E_OK;
         }
@@ -303,7 +306,7 @@ START_TEST(read_errors)
         rig.fail_at = at;
         rig.fail_for = 1;
         st.verified_seed = 0;
-        ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, &touched, NULL), E_IO);
+        ck_assert_int_eq(ckpt_load_ram(&st, id, write_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL), E_IO);
         ck_assert(touched == (asked_total != 0));
         if (at <= reads) /* verifying, or the very first block of the load */
             ck_assert(!touched);
@@ -323,9 +326,9 @@ START_TEST(no_page_no_load)
     uint64_t id;
     bool touched = true;
     ck_assert_int_eq(rig_save(&st, "x", &id), E_OK);
-    ck_assert_int_eq(ckpt_load_ram(&st, id, no_page, NULL, &touched, NULL), E_INTERNAL);
+    ck_assert_int_eq(ckpt_load_ram(&st, id, no_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL), E_INTERNAL);
     ck_assert(!touched);
-    ck_assert_int_eq(ckpt_load_ram(&st, id + 1, no_page, NULL, &touched, NULL), E_NOTFOUND);
+    ck_assert_int_eq(ckpt_load_ram(&st, id + 1, no_page, NULL, rig_seen, sizeof rig_seen, &touched, NULL), E_NOTFOUND);
 }
 END_TEST
 
@@ -366,7 +369,8 @@ END_TEST
     X(late.name[0] = 'x', E_STOREVERSION, "does not know the device state \"late\"")                                   \
     X(late_present = false, E_LAYOUT, "has no such device")                                                            \
     X(check_says = E_DEVICE, E_DEVICE, "late says no")                                                                 \
-    X(restore.devices.room = 100, E_NOMEM, "do not fit")
+    X(restore.devices.room = 100, E_NOMEM, "do not fit")                                                               \
+    X(restore.seen_bytes = sizeof rig_seen - 1, E_NOMEM, "no room to note")
 
 START_TEST(device_states_are_judged_before_anything_happens)
 {

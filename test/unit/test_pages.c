@@ -166,7 +166,90 @@ START_TEST(what_no_writer_makes_is_refused){
 }
 END_TEST
 
-START_TEST(cursor_visits_each_page_once)
+static struct zero_runs z;
+
+static uint64_t pack_zeros(void)
+{
+    uint64_t floor = 0, pages = 0;
+    memset(&r, 0, sizeof r);
+    r.flags = RECORD_FLAG_ZERO;
+    r.runs = z.count;
+    r.payload_bytes = (uint32_t)(z.count * sizeof z.run[0]);
+    memcpy(out, z.run, r.payload_bytes);
+    ck_assert_int_eq(zero_runs_check(&layout, &r, out, &floor, &pages), E_OK);
+    ck_assert_uint_eq(floor, z.run[z.count - 1].first + z.run[z.count - 1].count);
+    return pages;
+}
+
+START_TEST(zero_runs_take_any_order)
+{
+    static const uint64_t orders[][8] = {
+        {40, 41, 42, 50, 51, 0, 9, 28}, {51, 50, 42, 41, 40, 28, 9, 0}, {41, 9, 50, 40, 0, 51, 28, 42}};
+    for (size_t o = 0; o < ARRAY_LEN(orders); o++) {
+        bool named[130] = {false};
+        memset(&z, 0, sizeof z);
+        for (size_t i = 0; i < 8; i++)
+            ck_assert(zero_runs_add(&z, orders[o][i]));
+        ck_assert_uint_eq(pack_zeros(), 8);
+        for (uint32_t i = 0; i < z.count; i++)
+            for (uint32_t k = 0; k < z.run[i].count; k++)
+                named[z.run[i].first + k] = true;
+        for (size_t i = 0; i < 8; i++)
+            ck_assert(named[orders[o][i]]);
+        ck_assert_uint_eq(z.count, 5); /* 0 9 28 40-42 50-51 */
+    }
+}
+END_TEST
+
+START_TEST(zero_runs_end_when_full)
+{
+    memset(&z, 0, sizeof z);
+    for (uint64_t i = 0; i < EXTENT_PAGES_MAX; i++)
+        ck_assert(zero_runs_add(&z, 2 * i));
+    ck_assert(!zero_runs_add(&z, 2 * EXTENT_PAGES_MAX + 5));
+    ck_assert_uint_eq(z.count, EXTENT_PAGES_MAX);
+    ck_assert(zero_runs_add(&z, 2 * EXTENT_PAGES_MAX - 1)); /* goes on where one ends */
+    z.run[EXTENT_PAGES_MAX - 1].count = UINT32_MAX;
+    ck_assert(!zero_runs_add(&z, 126 + (uint64_t)UINT32_MAX));
+}
+END_TEST
+
+#define BROKEN_ZEROS(X)                                                                                                \
+    X(r.flags = 0)                                                                                                     \
+    X(r.flags = RECORD_FLAG_ZERO | RECORD_FLAG_LZ4)                                                                    \
+    X(r.pages = 4)                                                                                                     \
+    X(r.runs = 0)                                                                                                      \
+    X(r.runs = 1)                                                                                                      \
+    X(r.runs = 3)                                                                                                      \
+    X((r.runs = 65, r.payload_bytes = 65 * 16))                                                                        \
+    X(r.payload_bytes--)                                                                                               \
+    X(r.payload_bytes++)                                                                                               \
+    X(RUN(0).count = 0)                                                                                                \
+    X(RUN(0).count = 9)                                                                                                \
+    X(RUN(0).count = UINT32_MAX)                                                                                       \
+    X(RUN(0).first = 0)                                                                                                \
+    X(RUN(0).first = UINT64_MAX)                                                                                       \
+    X(RUN(1).first = 2)                                                                                                \
+    X(RUN(1).first = 24)                                                                                               \
+    X(RUN(1).first = 129)
+
+START_TEST(zero_runs_no_writer_makes_are_refused){
+#define X(statement)                                                                                                   \
+    {                                                                                                                  \
+        uint64_t floor = 1, pages;                                                                                     \
+        setup();                                                                                                       \
+        memset(out, 0, 66 * 16);                                                                                       \
+        z = (struct zero_runs){.run = {{.first = 2, .count = 3}, {.first = 30, .count = 99}}, .count = 2};             \
+        ck_assert_uint_eq(pack_zeros(), 102);                                                                          \
+        statement;                                                                                                     \
+        ck_assert_msg(zero_runs_check(&layout, &r, out, &floor, &pages) == E_CHECKSUM, "%s", #statement);              \
+        ck_assert_uint_eq(floor, 1);                                                                                   \
+    }
+    BROKEN_ZEROS(X)
+#undef X
+} END_TEST
+
+    START_TEST(cursor_visits_each_page_once)
 {
     struct page_cursor c;
     uint64_t number, count = 0, last = 0;
@@ -213,6 +296,9 @@ static Suite *pages_suite(void)
     tcase_add_test(t, full_extent_fits);
     tcase_add_test(t, what_no_writer_makes_is_refused);
     tcase_add_test(t, corrupt_lz4_never_leaves_its_buffers);
+    tcase_add_test(t, zero_runs_take_any_order);
+    tcase_add_test(t, zero_runs_end_when_full);
+    tcase_add_test(t, zero_runs_no_writer_makes_are_refused);
     tcase_add_test(t, cursor_visits_each_page_once);
     tcase_add_test(t, cursor_with_all_hidden_and_edges);
     suite_add_tcase(s, t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Saving a machine: capture in order, sections first, statistics, the label; failures of a device, a page, the disk. */
 /* UNITS: ckpt/save.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c */
-/* UNITS: ckpt/format.c ckpt/hash.c drivers/block.c */
+/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c drivers/block.c */
 /* LIBS: -llz4 */
 #include "store_rig.h"
 
@@ -59,7 +59,7 @@ static void setup(void)
     layout.cpu_count = 2;
     memset(device_mem, 0xee, sizeof device_mem);
     devices = (struct ckpt_devices){.mem = device_mem, .room = sizeof device_mem};
-    request = (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_MEMORY_ONLY, &layout},
+    request = (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_MEMORY_ONLY, &layout, 0},
                                     .page = rig_read_page};
     memset(cpu, 0x11, sizeof cpu[0]);
     memset(&cpu[1], 0x22, sizeof cpu[1]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* sojstore from its command line, on the rig's disk: exit codes, messages, JSON, what it refuses to destroy. */
 /* UNITS: tools/sojstore_part.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c */
-/* UNITS: ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
+/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
 /* LIBS: -llz4 */
 int sojstore_main(int argc, char **argv);
 #define main sojstore_main
@@ -143,9 +143,10 @@ START_TEST(life_of_a_store)
     const struct disk_entry *a = store_entry(&st, 0), *b = store_entry(&st, 1);
     snprintf(want, sizeof want,
              "[{\"id\":1,\"label\":\"first\",\"kind\":\"full\",\"parent\":null,\"time\":\"2025-11-22T04:00:00Z\","
-             "\"pages\":%lu,\"bytes\":%lu,\"disk\":\"none\",\"state\":\"committed\"},"
+             "\"pages\":%lu,\"bytes\":%lu,\"disk\":\"none\",\"pinned\":false,\"state\":\"committed\"},"
              "{\"id\":2,\"label\":\"second \\\"one\\\"\",\"kind\":\"full\",\"parent\":null,\"time\":"
-             "\"2025-11-22T04:00:00Z\",\"pages\":%lu,\"bytes\":%lu,\"disk\":\"none\",\"state\":\"committed\"}]\n",
+             "\"2025-11-22T04:00:00Z\",\"pages\":%lu,\"bytes\":%lu,\"disk\":\"none\",\"pinned\":false,\"state\":"
+             "\"committed\"}]\n",
              a->pages, store_entry_bytes(a), b->pages, store_entry_bytes(b));
     ck_assert_str_eq(out, want);
     ck_assert_int_eq(run("list disk.img" OFFSET), 0);
@@ -195,6 +196,53 @@ START_TEST(damage_is_reported)
     ck_assert_int_eq(run("format disk.img --force" OFFSET), 0);
     ck_assert_int_eq(run("list disk.img --offset 32768 --size 5M"), 1);
     ck_assert_ptr_nonnull(strstr(err, "shorter"));
+}
+END_TEST
+
+START_TEST(chains_and_pins)
+{
+    static uint8_t before[RIG_RAM_PAGES][PAGE_BYTES];
+    struct store st;
+    uint64_t id;
+    ck_assert_int_eq(run("format disk.img" OFFSET), 0);
+    make_checkpoints(1);
+    memcpy(before, rig_ram, sizeof before);
+    memset(rig_ram[5], 0x11, 3 * PAGE_BYTES);
+    memset(rig_ram[60], 0, PAGE_BYTES);
+    before[60][0] = 1;
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert_int_eq(rig_save_pages(&st, 1, before, NULL, "on one", &id), E_OK);
+    ck_assert_int_eq(store_pin(&st, 2, true), E_OK);
+    ck_assert_int_eq(run("list disk.img" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "KIND         PARENT "));
+    ck_assert_ptr_nonnull(strstr(out, "  full              -  "));
+    ck_assert_ptr_nonnull(strstr(out, "  incremental       1        3        4  none         yes  on one\n"));
+    ck_assert_int_eq(run("list disk.img --json" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "\"kind\":\"full\",\"parent\":null,"));
+    ck_assert_ptr_nonnull(strstr(out, "\"pinned\":false,\"state\":\"committed\"},{\"id\":2,"));
+    ck_assert_ptr_nonnull(strstr(out, "\"kind\":\"incremental\",\"parent\":1,"));
+    ck_assert_ptr_nonnull(strstr(out, "\"pinned\":true,"));
+    ck_assert_int_eq(run("show disk.img 2" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "pages   3 stored, 1 zero, 180 unchanged\n"));
+    ck_assert_ptr_nonnull(strstr(out, "builds on 1; a restore reads 2 checkpoints"));
+    ck_assert_int_eq(run("show disk.img 2 --json" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, ",\"zero_pages\":1,\"unchanged_pages\":180,\"chain\":2,"));
+    ck_assert_int_eq(run("show disk.img 1 --json" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, ",\"unchanged_pages\":0,\"chain\":1,"));
+    ck_assert_int_eq(run("verify disk.img" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "pages, full\n"));
+    ck_assert_ptr_nonnull(
+        strstr(out, "checkpoint 2: good, 3 pages, pinned, incremental, and so are all it builds on (1 "));
+    ck_assert_int_eq(run("delete disk.img 1" OFFSET), 1);
+    ck_assert_ptr_nonnull(strstr(err, "another checkpoint builds on 1"));
+    ck_assert_int_eq(run("delete disk.img 2" OFFSET), 1);
+    ck_assert_ptr_nonnull(strstr(err, "pinned; first, on Sojourn's console: pin 2 off"));
+    rig.bytes[RIG_FIRST * SECTOR + store_entry(&st, 0)->runs[0].first * STORE_BLOCK_BYTES + 5000] ^= 1;
+    ck_assert_int_eq(run("verify disk.img" OFFSET), 1);
+    ck_assert_ptr_nonnull(strstr(err, "checkpoint 1 is damaged"));
+    ck_assert_ptr_nonnull(strstr(err, "checkpoint 2 cannot be restored, because what it builds on (1) is damaged"));
+    ck_assert_ptr_null(strstr(err, "checkpoint 2 is damaged"));
+    ck_assert_str_eq(out, "");
 }
 END_TEST
 
@@ -299,6 +347,7 @@ static Suite *sojstore_suite(void)
     tcase_add_test(t, wrong_usage_is_2);
     tcase_add_test(t, life_of_a_store);
     tcase_add_test(t, damage_is_reported);
+    tcase_add_test(t, chains_and_pins);
     tcase_add_test(t, regions_that_do_not_fit);
     tcase_add_test(t, mbr_partitions);
     tcase_add_test(t, gpt_partitions);

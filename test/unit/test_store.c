@@ -2,7 +2,7 @@
 /* The store as a whole: format, open, commit, delete, free space; every power cut, every failing request, every
    damaged byte of what it keeps about itself. */
 /* UNITS: ckpt/store.c ckpt/store_speed.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c */
-/* UNITS: ckpt/format.c ckpt/hash.c drivers/block.c */
+/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c drivers/block.c */
 /* LIBS: -llz4 */
 #include "ckpt/store_speed.h"
 #include "store_rig.h"
@@ -79,7 +79,7 @@ START_TEST(arguments_are_checked)
     ck_assert_int_eq(store_format(&st, small, rig_work, sizeof rig_work, rig_uuid, 0), E_OK);
     rig_format(&st);
     struct ckpt_layout l = rig_layout();
-    struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l};
+    struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0};
     struct ckpt_writer w, second;
     l.ram[0].base = 1;
     ck_assert_int_eq(ckpt_begin(&w, &st, &m), E_LAYOUT);
@@ -106,7 +106,7 @@ START_TEST(parent_cannot_go_first)
     rig_format(&st);
     save("base");
     save("child");
-    st.table[1].parent = 1; /* as a later version will write it */
+    st.table[1].parent = 1; /* whatever kind it says it is */
     ck_assert_int_eq(store_delete(&st, 1), E_BUSY);
     ck_assert_int_eq(store_delete(&st, 2), E_OK);
     ck_assert_int_eq(store_delete(&st, 1), E_OK);
@@ -165,27 +165,6 @@ static void sequence(void)
     rig.recording = false;
 }
 
-/* The disk after a power cut during op number cut: everything flushed is there; of what was not, a random part when
-   shuffle is set, else all; of the op itself the first torn sectors. */
-static void replay(uint32_t cut, uint32_t torn, bool shuffle)
-{
-    memset(rig.bytes, 0xa5, RIG_DISK_SECTORS * SECTOR);
-    uint32_t flushed = 0;
-    for (uint32_t i = 0; i < cut; i++)
-        if (rig.op[i].op == BLOCK_FLUSH)
-            flushed = i;
-    for (uint32_t i = 0; i <= cut && i < rig.ops; i++) {
-        struct rig_op *o = &rig.op[i];
-        if (o->op != BLOCK_WRITE)
-            continue;
-        for (uint32_t k = 0; k < o->count; k++)
-            if (i < flushed || (i < cut && (!shuffle || rig_random() & 1)) || (i == cut && k < torn))
-                memcpy(rig.bytes + (o->lba + k) * SECTOR, o->data + k * SECTOR, SECTOR);
-        if (i == cut && torn && torn <= o->count) /* the sector under the head: half old, half new */
-            memset(rig.bytes + (o->lba + torn - 1) * SECTOR + SECTOR / 2, 0x5a, SECTOR / 2);
-    }
-}
-
 /* What holds after any cut: the store is as before or as after the operation under way, and all it shows is whole. */
 static void survives(uint32_t cut, bool go_on)
 {
@@ -217,7 +196,7 @@ START_TEST(power_cut_at_every_write)
         uint32_t count = cut < rig.ops ? rig.op[cut].count : 0;
         uint32_t torn[] = {0, 1, count / 2, count ? count - 1 : 0, count};
         for (size_t i = 0; i < ARRAY_LEN(torn); i++) {
-            replay(cut, torn[i], false);
+            rig_replay(cut, torn[i], false);
             survives(cut, i == 2);
         }
     }
@@ -230,7 +209,7 @@ START_TEST(power_cut_with_reordering_cache)
     for (uint32_t round = 0; round < 4; round++) {
         for (uint32_t cut = 0; cut <= rig.ops; cut++) {
             uint32_t count = cut < rig.ops ? rig.op[cut].count : 0;
-            replay(cut, count ? (uint32_t)(rig_random() % count) : 0, true);
+            rig_replay(cut, count ? (uint32_t)(rig_random() % count) : 0, true);
             survives(cut, false);
         }
     }
@@ -247,7 +226,7 @@ START_TEST(second_cut_while_recovering)
     for (uint32_t cut = last - 8; cut < last; cut++) {
         memcpy(rig.op, first_life, sizeof first_life);
         rig.ops = last;
-        replay(cut, 3, false);
+        rig_replay(cut, 3, false);
         ck_assert_int_eq(rig_open(&st), E_OK);
         miles = 0;
         rig.ops = cut + 1;
@@ -265,7 +244,7 @@ START_TEST(second_cut_while_recovering)
         rig.recording = false;
         milestone();
         for (uint32_t again = cut + 1; again <= rig.ops; again++) {
-            replay(again, 1, false);
+            rig_replay(again, 1, false);
             survives(again, false);
         }
     }
@@ -350,7 +329,7 @@ START_TEST(loss_of_a_superblock_never_brings_back_reused_blocks)
         save("two");
         ck_assert_int_eq(store_delete(&st, 1), E_OK);
         struct ckpt_layout l = rig_layout();
-        struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l};
+        struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0};
         struct ckpt_writer w;
         ck_assert_int_eq(ckpt_begin(&w, &st, &m), E_OK);
         ck_assert_int_eq(ckpt_put_ram(&w, rig_read_page, NULL, NULL), E_OK);
@@ -702,14 +681,15 @@ START_TEST(entry_as_json)
     store_entry_json(&e, buf, sizeof buf);
     ck_assert_str_eq(buf, "{\"id\":7,\"label\":\"say \\\"hi\\\" \\\\ ?\",\"kind\":\"incremental\",\"parent\":6,"
                           "\"time\":\"2026-11-22T04:00:00Z\",\"pages\":12,\"bytes\":12288,\"disk\":\"memory-only\","
-                          "\"state\":\"committed\"}");
+                          "\"pinned\":false,\"state\":\"committed\"}");
     e.parent = 0;
     e.kind = CKPT_FULL;
     e.disk = CKPT_DISK_CONSISTENT;
+    e.flags = ENTRY_FLAG_PINNED;
     memset(e.label, '"', sizeof e.label); /* the longest there is, and not terminated */
     ck_assert_int_lt(store_entry_json(&e, buf, sizeof buf), (int)sizeof buf);
     ck_assert_ptr_nonnull(strstr(buf, "\"parent\":null"));
-    ck_assert_ptr_nonnull(strstr(buf, "\"disk\":\"consistent\""));
+    ck_assert_ptr_nonnull(strstr(buf, "\"disk\":\"consistent\",\"pinned\":true"));
     e.label[63] = 0;
     ck_assert_int_lt(store_entry_line(&e, buf, sizeof buf), 200);
 }
