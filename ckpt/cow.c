@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+const char cow_unchanged[1];
+
 static bool is_settled(const struct cow *c, uint64_t page)
 {
     return c->settled[page / 8] >> (page % 8) & 1;
@@ -64,7 +66,9 @@ enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, voi
     const void *from = read(ctx, *page);
     if (!from)
         return E_INTERNAL;
-    memcpy(to, from, PAGE_BYTES);
     settle(c, *page);
+    if (from == cow_unchanged)
+        return E_ALREADY;
+    memcpy(to, from, PAGE_BYTES);
     return E_OK;
 }

@@ -12,5 +12,7 @@ struct hash128 {
 
 uint64_t hash64(const void *data, size_t bytes, uint64_t seed);
 struct hash128 hash128(const void *data, size_t bytes);
+/* For telling whether a page has changed: never stored, and the key is different in every run. */
+struct hash128 hash128_keyed(const void *data, size_t bytes, uint64_t key);
 
 #endif

@@ -68,9 +68,13 @@ static enum err put_taken(struct ckpt_writer *w, const struct ckpt_request *r)
     uint64_t page, total = format_layout_pages(r->meta.layout), done = 0;
     for (enum err e;;) { /* ends: each page comes once */
         e = r->next(r->page_ctx, &page, r->page_buffer);
-        if (e)
-            return e == E_NOTFOUND ? E_OK : e;
-        e = ckpt_put_page(w, page, r->page_buffer);
+        if (e == E_NOTFOUND)
+            return E_OK;
+        bool same = e == E_ALREADY || (!e && r->unchanged && r->unchanged(r->page_ctx, page, r->page_buffer));
+        if (same)
+            e = ckpt_skip_page(w, page);
+        else if (!e)
+            e = ckpt_put_page(w, page, r->page_buffer);
         if (e)
             return e;
         if (r->progress && r->progress->step && ++done % EXTENT_PAGES_MAX == 0)
@@ -101,6 +105,7 @@ enum err ckpt_write(struct store *s, const struct ckpt_request *request, const s
     }
     result->pages = w.totals.pages;
     result->zero_pages = w.totals.zero_pages;
+    result->unchanged_pages = w.totals.unchanged;
     result->bytes = store_entry_bytes(&w.entry);
     result->time_us = clock_us() - start;
     result->commit_us = clock_us() - commit;

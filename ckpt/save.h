@@ -35,6 +35,8 @@ struct ckpt_request {
        once, with their content as of the cut in page_buffer; E_NOTFOUND ends it. */
     ckpt_page_reader page;
     enum err (*next)(void *ctx, uint64_t *page, void *to);
+    /* With next, NULL for a full one: is the page as it was in meta.parent? next may say so itself, by E_ALREADY. */
+    bool (*unchanged)(void *ctx, uint64_t page, const void *content);
     void *page_ctx;
     void *page_buffer;                    /* PAGE_BYTES, 8-byte aligned; for next */
     const struct ckpt_progress *progress; /* may be NULL */
@@ -43,6 +45,7 @@ struct ckpt_request {
 struct ckpt_result {
     uint64_t id;
     uint64_t pages, zero_pages;  /* 4 KiB each */
+    uint64_t unchanged_pages;    /* as in the parent */
     uint64_t bytes;              /* written to the store for it */
     uint64_t time_us;            /* of ckpt_write, last flush included */
     uint64_t wait_us, commit_us; /* parts of it: waiting for the disk before the commit; the commit */

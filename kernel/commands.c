@@ -161,13 +161,13 @@ static enum err do_leave(char *text, size_t len)
 static enum err do_checkpoint(const struct command *c, char *text, size_t len)
 {
     struct ckpt_result result = {0};
-    enum err e = checkpoint_save(c->label, &result, text, len);
+    enum err e = checkpoint_save(c->label, c->options & OPT_FULL, &result, text, len);
     if (e)
         return e;
-    (void)str_format(text, len, "checkpoint %llu: %llu pages, %llu of them zero, %llu bytes, stopped %llu us",
+    (void)str_format(text, len, "checkpoint %llu: %llu pages, %llu zero, %llu unchanged, %llu bytes, stopped %llu us",
                      (unsigned long long)result.id, (unsigned long long)result.pages,
-                     (unsigned long long)result.zero_pages, (unsigned long long)result.bytes,
-                     (unsigned long long)guest.stop_last_us);
+                     (unsigned long long)result.zero_pages, (unsigned long long)result.unchanged_pages,
+                     (unsigned long long)result.bytes, (unsigned long long)guest.stop_last_us);
     return E_OK;
 }
 

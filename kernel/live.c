@@ -21,6 +21,10 @@ static struct sl_reserve reserve;
 static const struct ckpt_layout *ram;
 static uint64_t ram_end;
 static volatile bool active, pressed, out_of_tables;
+/* A bit per page: written since the last cut, and between the two cuts before. */
+static uint8_t *written[2];
+static uint64_t leaves_at_cut; /* guest.leaves + 1 at the last cut; 0: nothing is known */
+static bool watched, skip_clean;
 
 static void *pages_for(uint64_t bytes)
 {
@@ -49,9 +53,11 @@ enum err live_init(const struct ckpt_layout *layout)
     cow.pages = ram_end / PAGE_BYTES;
     cow.slots = POOL_PAGES_BASE + (uint32_t)(pages / POOL_SHARE);
     cow.settled = pages_for(cow.pages / 8 + 1);
+    written[0] = pages_for(cow.pages / 8 + 1);
+    written[1] = pages_for(cow.pages / 8 + 1);
     cow.pool_page = pages_for(cow.slots * sizeof *cow.pool_page);
     cow.pool = pages_for((uint64_t)cow.slots * PAGE_BYTES);
-    if (!cow.settled || !cow.pool || !cow.pool_page ||
+    if (!written[0] || !written[1] || !cow.settled || !cow.pool || !cow.pool_page ||
         !fill_reserve(sl_track_tables(pages * PAGE_BYTES) + SPARE_TABLES))
         return E_NOMEM;
     ram = layout;
@@ -66,18 +72,41 @@ bool live_ready(void)
 void live_prepare(void)
 {
     cow_begin(&cow, ram);
+    memset(written[1], 0, cow.pages / 8 + 1);
 }
 
 void live_begin(void)
 {
-    pressed = out_of_tables = false;
+    uint8_t *since_cut = written[0];
+    written[0] = written[1];
+    written[1] = since_cut;
+    watched = leaves_at_cut == guest.leaves + 1;
+    leaves_at_cut = guest.leaves + 1;
+    pressed = out_of_tables = skip_clean = false;
     sl_track_start(&guest.second_level, ram_end);
     active = true;
+}
+
+void live_skip_clean(void)
+{
+    skip_clean = watched;
+}
+
+void live_lost_track(void)
+{
+    leaves_at_cut = 0;
+}
+
+static bool was_written(const uint8_t *map, uint64_t page)
+{
+    return map[page / 8] >> (page % 8) & 1;
 }
 
 static const void *page_of(void *ctx, uint64_t page)
 {
     (void)ctx;
+    if (skip_clean && !was_written(written[1], page))
+        return cow_unchanged;
     return phys_to_virt((hpa_t){page * PAGE_BYTES});
 }
 
@@ -95,7 +124,7 @@ enum err live_take(uint64_t *page, void *to)
 void live_end(void)
 {
     lock_take(&second_level_lock);
-    active = pressed = false;
+    active = pressed = skip_clean = false;
     lock_release(&second_level_lock);
 }
 
@@ -108,10 +137,14 @@ bool live_pressed(void)
 static bool keep(uint64_t gpa)
 {
     uint64_t page = gpa / PAGE_BYTES;
-    if (!active || cow_keep(&cow, page, page_of(NULL, page)) != COW_FULL)
+    if (page >= cow.pages)
         return true;
-    pressed = true;
-    return false;
+    if (active && cow_keep(&cow, page, phys_to_virt((hpa_t){page * PAGE_BYTES})) == COW_FULL) {
+        pressed = true;
+        return false;
+    }
+    written[0][page / 8] |= (uint8_t)(1u << (page % 8));
+    return true;
 }
 
 bool live_write_fault(struct cpu *c, const struct vm_exit *x)
@@ -121,8 +154,10 @@ bool live_write_fault(struct cpu *c, const struct vm_exit *x)
     struct second_level *sl = &guest.second_level;
     lock_take(&second_level_lock);
     enum sl_track what = sl_track_write(sl, &reserve, x->npf.gpa);
-    if (what == SL_TRACK_NOMEM)
+    if (what == SL_TRACK_NOMEM) {
         out_of_tables = true; /* the checkpoint is lost, the guest goes on */
+        live_lost_track();
+    }
     if (what == SL_TRACK_NOMEM || (what == SL_TRACK_CLEAN && keep(x->npf.gpa.v)))
         sl_track_allow(sl, x->npf.gpa);
     lock_release(&second_level_lock);
@@ -133,7 +168,7 @@ bool live_write_fault(struct cpu *c, const struct vm_exit *x)
 
 bool live_host_write(uint64_t pa)
 {
-    if (!active)
+    if (!ram)
         return true;
     lock_take(&second_level_lock);
     bool may = keep(pa);

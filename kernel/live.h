@@ -21,8 +21,15 @@ bool live_ready(void);
    guest runs, end. E_NOMEM from take: tables ran out, the checkpoint cannot be had. */
 void live_prepare(void);
 void live_begin(void);
+/* The next page as of the cut; E_ALREADY: only its number, for nobody has written to it since the cut before, if
+   live_skip_clean() was asked for. */
 enum err live_take(uint64_t *page, void *to) MUST_USE;
 void live_end(void);
+/* After live_begin: was the guest virtual, and watched, ever since the cut before? Then leave out what it did not write.
+   Without it, or if it was not, every page has to be looked at. */
+void live_skip_clean(void);
+/* Memory was written past the second-level tables: what is known about who wrote what is worth nothing. */
+void live_lost_track(void);
 
 /* A writer waits for room in the pool: take some pages soon. */
 bool live_pressed(void);

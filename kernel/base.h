@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. What the next checkpoint may build on: the newest one of this run, as long as a keyed hash of every page of it is
+ * known. A guest that was native in between may have written anywhere without anybody seeing it: the hash tells what
+ * changed. Two different pages with one 128-bit hash under a random key do not happen. */
+#ifndef SOJOURN_KERNEL_BASE_H
+#define SOJOURN_KERNEL_BASE_H
+
+#include "ckpt/store.h"
+
+/* Boot: room for the hashes. E_NOMEM: every checkpoint is a full one. */
+enum err base_init(const struct ckpt_layout *layout) MUST_USE;
+/* The checkpoint to build on; 0: none (the next is a full one). Leaves the chain short enough for one more. */
+uint64_t base_find(const struct store *s);
+/* A checkpoint is about to be written, on that parent or 0: from here on nothing can be built on until base_is(). */
+void base_begin(uint64_t parent);
+/* Each page of it that may have changed, with its content: true if it is as in the parent. */
+bool base_unchanged(uint64_t page, const void *content);
+/* It is committed under this id. */
+void base_is(const struct store *s, uint64_t id);
+/* Memory is something else now: a restore. */
+void base_forget(void);
+
+#endif

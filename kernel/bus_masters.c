@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. See bus_masters.h. PCI Local Bus 3.0 6.2.2 "Device Control": bit 2 of the command register. */
+#include "kernel/bus_masters.h"
+
+#include "bits.h"
+#include "ckpt/hash.h"
+#include "drivers/pci.h"
+#include "drivers/usb_halt.h"
+#include "kernel/policy.h"
+#include "log.h"
+
+#define FUNCTIONS_MAX 64u
+
+static struct pci_function functions[FUNCTIONS_MAX];
+static size_t function_count;
+
+uint64_t bus_masters_scan(void)
+{
+    function_count = min_u64(pci_scan(functions, FUNCTIONS_MAX), FUNCTIONS_MAX);
+    return hash64(functions, function_count * sizeof functions[0], 0);
+}
+
+bool bus_masters_active(void)
+{
+    for (size_t i = 0; i < function_count; i++) {
+        const struct pci_function *f = &functions[i];
+        if (f->class_code >> 16 == PCI_BASE_CLASS_BRIDGE || policy_pci_hidden(f->bdf) ||
+            (f->class_code >> 8 == PCI_CLASS_USB && usb_is_halted(f)))
+            continue;
+        if (pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER) {
+            log_line("ckpt", "the guest stands still: %02x:%02x.%x may write memory meanwhile: class=%06x",
+                     PCI_BUS(f->bdf), PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code);
+            return true;
+        }
+    }
+    return false;
+}

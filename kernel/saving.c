@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. Taking a checkpoint.
+ *
+ *   [native: enter] -> stop all CPUs at a quiet moment -> CPUs, devices -> withdraw write permission -> let go     the stop
+ *                   -> pages to the store, compressed, one write in flight, in turns with the guest on this CPU;
+ *                      what it writes to first is copied before (kernel/live.c) -> flush, commit -> [leave]
+ *
+ * A device that may write memory meanwhile, past the second-level tables, would tear it. Then the guest stands still until
+ * all is written (kernel/bus_masters.c tells). */
+#include "kernel/saving.h"
+
+#include "bits.h"
+#include "ckpt/devices.h"
+#include "clock.h"
+#include "drivers/lapic.h"
+#include "hostmem.h"
+#include "kernel/base.h"
+#include "kernel/bus_masters.h"
+#include "kernel/checkpoint.h"
+#include "kernel/gateway_install.h"
+#include "kernel/guest.h"
+#include "kernel/live.h"
+#include "kernel/machine.h"
+#include "kernel/run.h"
+#include "kernel/smp.h"
+#include "kernel/state.h"
+#include "kernel/transition.h"
+#include "kernel/wallclock.h"
+#include "log.h"
+
+#include <string.h>
+
+#define CUT_TIMEOUT_US 1000000u
+#define CUT_TRIES_MIN 50u
+#define CUT_STEP_US 2000u
+#define TURN_MAX_US 5000u
+
+static const struct ckpt_layout *layout;
+static struct ckpt_devices devices;
+static struct vcpu_state *cut_cpus; /* as of the cut, while the CPUs go on */
+static void *page_buffer;
+static uint64_t made_here[64];
+static unsigned made_count;
+static struct checkpoint_times last_times;
+/* A checkpoint that is written in turns with the guest: when this turn of the host's began, how many bytes of memory were
+   done then, and how long the guest's last turn was. */
+struct breath {
+    uint64_t since, done, turn_us;
+};
+/* What the last attempt at a cut was given up for. */
+static struct {
+    uint32_t cpu;
+    const char *why;
+} not_quiet;
+
+const struct checkpoint_times *checkpoint_last_times(void)
+{
+    return &last_times;
+}
+
+bool saving_made_here(uint64_t id)
+{
+    for (unsigned i = 0; i < made_count; i++)
+        if (made_here[i] == id)
+            return true;
+    return false;
+}
+
+enum err saving_init(const struct ckpt_layout *of_machine)
+{
+    layout = of_machine;
+    devices.room = ckpt_devices_bytes(dev_classes, dev_class_count);
+    devices.mem = pool_alloc_pages(align_up(devices.room, PAGE_BYTES) / PAGE_BYTES);
+    cut_cpus = pool_alloc_pages(align_up(layout->cpu_count * sizeof *cut_cpus, PAGE_BYTES) / PAGE_BYTES);
+    page_buffer = pool_alloc_pages(1);
+    if (!devices.mem || !cut_cpus || !page_buffer)
+        return E_NOMEM;
+    if (live_init(layout))
+        log_line("ckpt", "no memory for live checkpoints: the guest will stand still for them");
+    else if (base_init(layout))
+        log_line("ckpt", "no memory for incremental checkpoints: each will be a full one");
+    return E_OK;
+}
+
+/* On each CPU. E_BUSY: an interrupt waits for an EOI that cannot be replayed, or an NMI waits for the guest, which the
+   state of a CPU does not hold. */
+static enum err capture_cpu(struct cpu *c)
+{
+    bool level = lapic_level_in_service();
+    if (level || c->vcpu.nmi_pending || c->start_vector || c->reset) {
+        not_quiet.cpu = c->index;
+        not_quiet.why = level                 ? "level interrupt in service"
+                        : c->vcpu.nmi_pending ? "NMI pending"
+                                              : "start or reset pending";
+        return E_BUSY;
+    }
+    enum err e = transition_capture(c);
+    if (!e)
+        state_capture_xsave(c->state);
+    return e;
+}
+
+/* CPUs and devices at one instant: all CPUs are stopped. E_BUSY also: a command is in flight. */
+static enum err capture(void)
+{
+    if (devices_in_service()) {
+        not_quiet.why = "PIC interrupt in service";
+        return E_BUSY;
+    }
+    enum err e = smp_each(capture_cpu, NULL);
+    if (e)
+        return e;
+    not_quiet.why = "a device has a command in flight";
+    return ckpt_capture(&devices, dev_classes, dev_class_count);
+}
+
+/* The guest runs on for a moment; a native one becomes virtual for that. All CPUs are stopped before and after. */
+static enum err let_it_run(void)
+{
+    if (guest.mode == MODE_NATIVE) {
+        enum err e = transition_enter();
+        if (e)
+            return e;
+        guest.want = MODE_NATIVE;
+    }
+    smp_release();
+    run_on(CUT_STEP_US);
+    enum err e = smp_stop();
+    if (!e && guest.run != GUEST_RUNNING) {
+        smp_release();
+        e = E_PARKED;
+    }
+    return e;
+}
+
+/* Stops all CPUs at a moment when everything can be captured, and keeps them stopped unless it fails. */
+static enum err capture_when_quiet(void)
+{
+    uint64_t end = deadline_in_us(CUT_TIMEOUT_US);
+    enum err e = smp_stop();
+    if (e)
+        return e;
+    e = capture();
+    /* Where stopping all CPUs takes long, time alone would not say that it has been tried. */
+    for (unsigned tries = 0; e == E_BUSY && (tries < CUT_TRIES_MIN || !deadline_passed(end)); tries++) {
+        e = let_it_run();
+        if (e)
+            return e;
+        e = capture();
+    }
+    if (e == E_BUSY)
+        log_line("ckpt", "no moment to cut: cpu=%u %s", not_quiet.cpu, not_quiet.why);
+    if (e)
+        smp_release();
+    return e;
+}
+
+static const void *page_for_reading(void *ctx, gpa_t gpa)
+{
+    (void)ctx;
+    return phys_to_virt((hpa_t){gpa.v});
+}
+
+static void note_stop(uint64_t start)
+{
+    guest.stop_last_us = clock_us() - start;
+    guest.stop_max_us = max_u64(guest.stop_max_us, guest.stop_last_us);
+}
+
+/* After an extent: half of this CPU's time is the guest's, or more if rate= says so. Without a timer its turns are as long
+   as from one of its interrupts to the next, and so are the host's. */
+static void breathe(void *ctx, uint64_t done, uint64_t total)
+{
+    struct breath *b = ctx;
+    (void)total;
+    uint64_t begin = clock_us(), worked = begin - b->since, rate = machine.options.rate_mib_s;
+    if (worked < b->turn_us && !rate && !live_pressed())
+        return;
+    uint64_t due = rate ? (done - b->done) * 1000000 / (rate << 20) : 0;
+    uint64_t pause = max_u64(worked, due > worked ? due - worked : 0);
+    uint64_t end = deadline_in_us(pause);
+    do
+        run_on(pause);
+    while (rate && !deadline_passed(end) && guest.run == GUEST_RUNNING && !live_pressed());
+    b->done = done;
+    b->since = clock_us();
+    b->turn_us = min_u64(b->since - begin, TURN_MAX_US);
+}
+
+static enum err next_page(void *ctx, uint64_t *page, void *to)
+{
+    (void)ctx;
+    return live_take(page, to);
+}
+
+static bool page_unchanged(void *ctx, uint64_t page, const void *content)
+{
+    (void)ctx;
+    return base_unchanged(page, content);
+}
+
+/* Stopped until all is written. */
+static enum err save_stopped(struct ckpt_request *request, struct ckpt_result *result)
+{
+    uint64_t start = clock_us();
+    enum err e = capture_when_quiet();
+    if (e)
+        return e;
+    last_times.capture_us = clock_us() - start;
+    live_lost_track();
+    bool gateway_in = guest.gateway_installed;
+    if (gateway_in)
+        gateway_install_hide();
+    base_begin(request->meta.parent);
+    e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
+    if (gateway_in)
+        gateway_install_show_again();
+    smp_release();
+    note_stop(start);
+    return e;
+}
+
+/* Stopped for the cut alone. */
+static enum err save_live(struct ckpt_request *request, struct ckpt_result *result)
+{
+    struct breath breath = {0};
+    struct ckpt_progress turns = {breathe, &breath};
+    request->progress = &turns;
+    if (guest.mode == MODE_NATIVE) {
+        enum err e = transition_enter();
+        if (e)
+            return e;
+        guest.want = MODE_NATIVE;
+    }
+    uint64_t start = clock_us();
+    enum err e = capture_when_quiet();
+    if (e)
+        return e;
+    memcpy(cut_cpus, cpus[0]->state, layout->cpu_count * sizeof *cut_cpus);
+    live_begin();
+    smp_release();
+    note_stop(start);
+    last_times.capture_us = guest.stop_last_us;
+    if (request->meta.parent)
+        live_skip_clean();
+    run_expect_interrupts();
+    breath.since = clock_us();
+    base_begin(request->meta.parent);
+    e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
+    live_end();
+    return e;
+}
+
+static enum err save(struct ckpt_request *request, struct ckpt_result *result)
+{
+    if (!live_ready())
+        return save_stopped(request, result);
+    request->next = next_page;
+    request->unchanged = page_unchanged;
+    request->page_buffer = page_buffer;
+    live_prepare();
+    enum err e = (bus_masters_active() ? save_stopped : save_live)(request, result);
+    if (!e)
+        base_is(checkpoint_store(), result->id);
+    return e;
+}
+
+enum err checkpoint_save(const char *label, bool full, struct ckpt_result *result, char *text, size_t len)
+{
+    if (checkpoint_condition() != STORE_READY)
+        return checkpoint_trouble(text, len);
+    if (guest.run != GUEST_RUNNING)
+        return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
+    enum err e = checkpoint_reopen();
+    if (!e) {
+        uint64_t parent = full ? 0 : base_find(checkpoint_store());
+        struct ckpt_request request = {
+            .meta = {.label = label,
+                     .time = (int64_t)wallclock_unix_s(),
+                     .kind = parent ? CKPT_INCREMENTAL : CKPT_FULL,
+                     .disk = CKPT_DISK_NONE,
+                     .layout = layout,
+                     .parent = parent},
+            .page = page_for_reading,
+        };
+        e = save(&request, result);
+    }
+    last_times.bytes = result->bytes;
+    last_times.write_us = result->time_us;
+    last_times.wait_us = result->wait_us;
+    last_times.commit_us = result->commit_us;
+    if (e) {
+        log_line("ckpt", "checkpoint failed: %s", err_name(e));
+        return e;
+    }
+    if (made_count < ARRAY_LEN(made_here))
+        made_here[made_count++] = result->id;
+    log_line("ckpt", "checkpoint: id=%llu pages=%llu zero=%llu unchanged=%llu bytes=%llu stop_us=%llu",
+             (unsigned long long)result->id, (unsigned long long)result->pages, (unsigned long long)result->zero_pages,
+             (unsigned long long)result->unchanged_pages, (unsigned long long)result->bytes,
+             (unsigned long long)guest.stop_last_us);
+    return E_OK;
+}

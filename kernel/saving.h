@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Engine. Taking a checkpoint of the guest, in any mode; see saving.c. Callers: kernel/checkpoint.c, console commands. */
+#ifndef SOJOURN_KERNEL_SAVING_H
+#define SOJOURN_KERNEL_SAVING_H
+
+#include "ckpt/save.h"
+
+/* Boot: buffers for what is captured at a cut. E_NOMEM. */
+enum err saving_init(const struct ckpt_layout *layout) MUST_USE;
+/* Was this checkpoint taken since the machine was switched on? Then clocks that cannot be written have run on from it. */
+bool saving_made_here(uint64_t id);
+
+#endif
