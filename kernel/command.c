@@ -10,13 +10,14 @@
 #define WORDS_MAX 16
 #define TEXT_MAX 256
 
-/* Which argument a command takes. Must: it may not be missing. */
+/* Which argument a command takes. Must: it may not be missing; these stand together for check(). */
 enum shape {
     SHAPE_NONE,
     SHAPE_TOPIC,
     SHAPE_ID,
     SHAPE_MUST_ID,
     SHAPE_MUST_ID_OR_LATEST,
+    SHAPE_MUST_ID_THEN_OFF,
     SHAPE_PREVIOUS,
     SHAPE_ON_OFF,
     SHAPE_AUTO
@@ -37,7 +38,7 @@ static const struct grammar grammars[CMD_COUNT] = {
     [CMD_SHOW] = {OPT_JSON, SHAPE_MUST_ID},
     [CMD_RESTORE] = {OPT_FORCE | OPT_LAZY | OPT_EAGER, SHAPE_MUST_ID_OR_LATEST},
     [CMD_DELETE] = {0, SHAPE_MUST_ID},
-    [CMD_PIN] = {0, SHAPE_MUST_ID},
+    [CMD_PIN] = {0, SHAPE_MUST_ID_THEN_OFF},
     [CMD_VERIFY] = {0, SHAPE_ID},
     [CMD_AUTO] = {0, SHAPE_AUTO},
     [CMD_PROTECT] = {0, SHAPE_ON_OFF},
@@ -249,6 +250,10 @@ static SELDOM enum err take_arg(struct parse *p, struct command *out, const char
     enum err e;
     if (shape == SHAPE_AUTO)
         return take_every(p, out, word);
+    if (shape == SHAPE_MUST_ID_THEN_OFF && out->arg == ARG_ID && strcmp(word, "off") == 0) {
+        out->arg = ARG_OFF;
+        return E_OK;
+    }
     if (out->arg != ARG_NONE || shape == SHAPE_NONE)
         return fail(p, E_USAGE, "\"%.40s\" is too much; expected: %s", word, command_helps[out->id].usage);
     switch (shape) {
@@ -274,6 +279,7 @@ static SELDOM enum err take_arg(struct parse *p, struct command *out, const char
         return E_OK;
     case SHAPE_ID:
     case SHAPE_MUST_ID:
+    case SHAPE_MUST_ID_THEN_OFF:
     case SHAPE_NONE:
     case SHAPE_AUTO:
         break;
@@ -285,7 +291,7 @@ static SELDOM enum err take_arg(struct parse *p, struct command *out, const char
 static enum err check(struct parse *p, const struct command *c)
 {
     enum shape shape = grammars[c->id].shape;
-    if ((shape == SHAPE_MUST_ID || shape == SHAPE_MUST_ID_OR_LATEST) && c->arg == ARG_NONE)
+    if (shape >= SHAPE_MUST_ID && shape <= SHAPE_MUST_ID_THEN_OFF && c->arg == ARG_NONE)
         return usage(p, c->id);
     if (c->arg == ARG_EVERY && !c->every_s)
         return usage(p, c->id);

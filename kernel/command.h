@@ -56,7 +56,7 @@ struct command {
     uint32_t options; /* enum command_option */
     enum command_arg arg;
     enum command_id topic;             /* ARG_TOPIC */
-    uint64_t checkpoint;               /* ARG_ID */
+    uint64_t checkpoint;               /* ARG_ID; ARG_OFF of pin */
     uint64_t every_s, keep;            /* ARG_EVERY; keep 0: not given */
     char label[COMMAND_LABEL_MAX + 1]; /* OPT_LABEL */
 };

@@ -184,6 +184,7 @@ static void fill_row(const struct disk_entry *e, struct checkpoint_row *row)
     row->disk = e->disk == CKPT_DISK_CONSISTENT    ? REPORT_DISK_CONSISTENT
                 : e->disk == CKPT_DISK_MEMORY_ONLY ? REPORT_DISK_MEMORY_ONLY
                                                    : REPORT_DISK_NONE;
+    row->pinned = (e->flags & ENTRY_FLAG_PINNED) != 0;
     row->state = "committed";
 }
 
@@ -251,7 +252,21 @@ static enum err do_remove(uint64_t id, char *text, size_t len)
     if (!s)
         return checkpoint_trouble(text, len);
     enum err e = checkpoint_reopen();
-    return e ? e : store_delete(s, id);
+    if (e)
+        return e;
+    e = store_delete(s, id);
+    if (e == E_BUSY && !s->writing)
+        (void)str_format(text, len, "another checkpoint builds on it; delete that one first");
+    return e;
+}
+
+static enum err do_pin(uint64_t id, bool pinned, char *text, size_t len)
+{
+    struct store *s = checkpoint_store();
+    if (!s)
+        return checkpoint_trouble(text, len);
+    enum err e = checkpoint_reopen();
+    return e ? e : store_pin(s, id, pinned);
 }
 
 static enum err do_verify(uint64_t id, char *text, size_t len)
@@ -338,6 +353,7 @@ const struct console_ops commands = {
     .restore_check = do_restore_check,
     .restore = do_restore,
     .remove = do_remove,
+    .pin = do_pin,
     .verify = do_verify,
     .format = do_format,
     .bench = do_bench,

@@ -295,9 +295,7 @@ static enum err run_delete(const struct command *c)
 
 static enum err run_pin(const struct command *c)
 {
-    (void)c;
-    reason("pin comes in a later version; nothing is removed but by delete and format");
-    return E_NOTYET;
+    return con.ops->pin ? con.ops->pin(c->checkpoint, c->arg != ARG_OFF, con.text, sizeof con.text) : E_NOTYET;
 }
 
 static enum err run_verify(const struct command *c)

@@ -34,6 +34,7 @@ struct console_ops {
     enum err (*restore_check)(const struct command *c, char *text, size_t len);
     enum err (*restore)(const struct command *c, char *text, size_t len);
     enum err (*remove)(uint64_t id, char *text, size_t len);
+    enum err (*pin)(uint64_t id, bool pinned, char *text, size_t len);
     enum err (*verify)(uint64_t id, char *text, size_t len); /* id 0: the whole store */
     enum err (*format)(char *text, size_t len);
     enum err (*bench)(char *text, size_t len);

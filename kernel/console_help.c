@@ -30,7 +30,7 @@ const struct command_help command_helps[CMD_COUNT] = {
                      "--lazy        resume at once, read on demand\n",
                      "restore latest"},
     [CMD_DELETE] = {"delete", "delete ID", "remove a checkpoint from the store", "", "delete 3"},
-    [CMD_PIN] = {"pin", "pin ID", "keep a checkpoint from being removed by auto", "", "pin 3"},
+    [CMD_PIN] = {"pin", "pin ID [off]", "keep a checkpoint from being deleted; off: no longer", "", "pin 3"},
     [CMD_VERIFY] = {"verify", "verify [ID]", "read checkpoints back and check every checksum",
                     "Without ID: the whole store.\n", "verify"},
     [CMD_AUTO] = {"auto", "auto [every=SECONDS keep=N | off]", "checkpoints by the clock",

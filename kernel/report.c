@@ -204,8 +204,8 @@ static const char *kind_name(const struct checkpoint_row *row)
 
 void report_list_head_text(const struct sink *out)
 {
-    sink_format(out, "%5s  %-11s  %6s  %-20s  %8s  %10s  %-11s  %s\n", "ID", "KIND", "PARENT", "TIME (UTC)", "PAGES",
-                "SIZE", "DISK", "LABEL");
+    sink_format(out, "%5s  %-11s  %6s  %-20s  %8s  %10s  %-11s  %-3s  %s\n", "ID", "KIND", "PARENT", "TIME (UTC)",
+                "PAGES", "SIZE", "DISK", "PIN", "LABEL");
 }
 
 void report_row_text(const struct sink *out, const struct checkpoint_row *row)
@@ -215,10 +215,11 @@ void report_row_text(const struct sink *out, const struct checkpoint_row *row)
     report_bytes(row->bytes, size);
     if (row->parent)
         (void)str_format(parent, sizeof parent, "%llu", ull(row->parent));
-    sink_format(out, "%5llu  %-11s  %6s  %-20s  %8llu  %10s  %-11s  %s\n", ull(row->id), kind_name(row), parent, time,
-                ull(row->pages), size, NAME_OF(disk_names, row->disk), row->label);
+    sink_format(out, "%5llu  %-11s  %6s  %-20s  %8llu  %10s  %-11s  %-3s  %s\n", ull(row->id), kind_name(row), parent,
+                time, ull(row->pages), size, NAME_OF(disk_names, row->disk), row->pinned ? "yes" : "-", row->label);
 }
 
+/* Without pinned, which is younger than what follows in show. */
 static void row_members(struct json *j, const struct checkpoint_row *row)
 {
     char time[REPORT_TIME_MAX];
@@ -242,6 +243,7 @@ void report_row_json(struct json *j, const struct checkpoint_row *row)
 {
     json_object(j);
     row_members(j, row);
+    json_put_bool(j, "pinned", row->pinned);
     json_object_end(j);
 }
 
@@ -261,7 +263,8 @@ void report_show_text(const struct sink *out, const struct checkpoint_detail *d)
     sink_format(out, "kind         %s", kind_name(row));
     if (row->parent)
         sink_format(out, " upon %llu", ull(row->parent));
-    sink_format(out, ", %s\ntime         %s\n", row->state ? row->state : "committed", time);
+    sink_format(out, ", %s%s\ntime         %s\n", row->state ? row->state : "committed", row->pinned ? ", pinned" : "",
+                time);
     sink_format(out, "made by      %s\n", d->made_by);
     sink_format(out, "machine      %u CPU%s, %s RAM\n", (unsigned)d->cpus, d->cpus == 1 ? "" : "s", ram);
     sink_format(out, "memory       %llu pages stored, %s\n", ull(row->pages), size);
@@ -295,5 +298,6 @@ void report_show_json(const struct sink *out, const struct checkpoint_detail *d)
         json_object_end(&j);
     }
     json_array_end(&j);
+    json_put_bool(&j, "pinned", d->row.pinned);
     json_object_end(&j);
 }

@@ -67,6 +67,7 @@ struct checkpoint_row {
     uint64_t time_s; /* Unix seconds, UTC */
     uint64_t pages, bytes;
     enum report_disk disk;
+    bool pinned;
     const char *state; /* "committed" */
 };
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Host program. sojstore: make, list, check and prune a store of checkpoints from any Linux host. Where the store is:
-   --offset/--size, --partition N, else the partition of Sojourn's type, else the whole file. Exit codes: 0 done, 1 the
-   operation failed, 2 wrong usage. */
+/* Host program. sojstore: make, list, check, prune, copy and repair a store of checkpoints from any Linux host, and take
+   a checkpoint out of it for a debugger. Where the store is: --offset/--size, --partition N, else the partition of
+   Sojourn's type, else the whole file. Exit codes: 0 done, 1 the operation failed, 2 wrong usage. docs/sojstore.1 tells
+   the user. Here: the command line, where the store is, and the short commands. */
 /* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
 /* UNITS: ckpt/store_load.c drivers/block.c drivers/partition.c kernel/err.c */
-#include "ckpt/store_read.h"
+#include "tools/sojstore.h"
+
 #include "ckpt/store_text.h"
+#include "clock.h"
 #include "drivers/partition.h"
 #include "tools/sojstore_host.h"
 
@@ -16,33 +19,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#define SECTOR_BYTES 512u
 #define EXIT_USAGE 2
 
 static const char usage_text[] =
-    "usage: sojstore format FILE|DEVICE [WHERE] [--force]   make an empty store\n"
-    "       sojstore list FILE|DEVICE [WHERE] [--json]      the checkpoints in it\n"
-    "       sojstore show FILE|DEVICE ID [WHERE] [--json]   one checkpoint in detail; ID may be latest\n"
-    "       sojstore verify FILE|DEVICE [ID] [WHERE]        read and check one, or all\n"
-    "       sojstore delete FILE|DEVICE ID [WHERE]          remove one\n"
-    "WHERE: --partition N, or --offset BYTES [--size BYTES]; else the partition of Sojourn's type, else the whole "
-    "file.\n"
-    "       sizes take the suffixes K, M, G.  -v: say more on stderr.\n";
+    "usage: sojstore format STORE [--force]          make an empty store\n"
+    "       sojstore list STORE [--json]             the checkpoints in it\n"
+    "       sojstore show STORE ID [--json]          one checkpoint in detail\n"
+    "       sojstore verify STORE [ID]               read and check one, or all\n"
+    "       sojstore delete STORE ID                 remove one\n"
+    "       sojstore extract STORE ID OUT [--force]  memory and registers as an ELF core file, for gdb or crash\n"
+    "       sojstore copy STORE TO [--force]         the whole store into another file or device\n"
+    "       sojstore repair STORE [--drop-damaged]   bring both superblocks in line; check every checkpoint\n"
+    "STORE: a file or device; where in it the store is: --partition N, or --offset BYTES [--size BYTES]; else the\n"
+    "       partition of Sojourn's type, else all of it. Sizes take the suffixes K, M, G. For the TO of copy:\n"
+    "       --to-partition, --to-offset, --to-size.  ID: a number of list, or latest.  -v: say more on stderr.\n";
 
-struct options {
-    const char *command, *path, *id_text;
-    uint64_t offset, size, partition;
-    bool has_offset, has_size, has_partition, json, force;
-};
-
-static struct options opt;
+struct options opt;
+struct store store;
 static struct block_dev disk;
-static struct store store;
 static uint8_t work[STORE_WORK_BYTES] ALIGNED(PAGE_BYTES);
 
-static void say(const char *fmt, ...) PRINTF_LIKE(1, 2);
-static void say(const char *fmt, ...)
+void say(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -50,6 +49,63 @@ static void say(const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     fputc('\n', stderr);
     va_end(args);
+}
+
+/* ---- progress ---- */
+
+#define PROGRESS_AFTER_US 1000000u /* what is done sooner needs none */
+#define PROGRESS_EVERY_US 200000u
+
+static struct {
+    const char *what;
+    uint64_t began, last; /* us */
+    bool shown;
+} progress;
+
+static void progress_step(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    if (!isatty(STDERR_FILENO))
+        return;
+    uint64_t now = clock_us();
+    if (now - progress.began < PROGRESS_AFTER_US || now - progress.last < PROGRESS_EVERY_US)
+        return;
+    progress.last = now;
+    progress.shown = true;
+    fprintf(stderr, "\r%s: %3.0f %% ", progress.what, total ? 100.0 * (double)done / (double)total : 100.0);
+    fflush(stderr);
+}
+
+const struct ckpt_progress *progress_begin(const char *what)
+{
+    static const struct ckpt_progress steps = {progress_step, NULL};
+    progress.what = what;
+    progress.began = clock_us();
+    progress.last = 0;
+    progress.shown = false;
+    return &steps;
+}
+
+void progress_end(void)
+{
+    if (progress.shown)
+        fputs("\r\033[K", stderr);
+    progress.shown = false;
+}
+
+enum err verify_checkpoint(struct store *s, uint64_t id)
+{
+    char what[48];
+    snprintf(what, sizeof what, "checking checkpoint %" PRIu64, id);
+    enum err e = ckpt_verify(s, id, progress_begin(what));
+    progress_end();
+    return e;
+}
+
+bool fault_is_below(struct store *s, const struct disk_entry *e)
+{
+    static const struct ckpt_visitor nobody;
+    return e->parent && !ckpt_walk(s, e, &nobody, NULL);
 }
 
 /* ---- arguments ---- */
@@ -81,7 +137,7 @@ static bool take_value(int argc, char **argv, int *i, const char *name, bool *ha
     if (*i + 1 >= argc) {
         say("%s needs a value", name);
         *bad = true;
-    } else if (!parse_number(argv[++*i], strcmp(name, "--partition"), value)) {
+    } else if (!parse_number(argv[++*i], !strstr(name, "partition"), value)) {
         say("%s: not a number: %s", name, argv[*i]);
         *bad = true;
     }
@@ -89,84 +145,125 @@ static bool take_value(int argc, char **argv, int *i, const char *name, bool *ha
     return true;
 }
 
-static bool parse_arguments(int argc, char **argv)
+static bool take_where(int argc, char **argv, int *i, bool to, struct where *w, bool *bad)
 {
-    const char *plain[3] = {NULL, NULL, NULL};
-    size_t count = 0;
+    return take_value(argc, argv, i, to ? "--to-offset" : "--offset", &w->has_offset, &w->offset, bad) ||
+           take_value(argc, argv, i, to ? "--to-size" : "--size", &w->has_size, &w->size, bad) ||
+           take_value(argc, argv, i, to ? "--to-partition" : "--partition", &w->has_partition, &w->partition, bad);
+}
+
+static bool where_makes_sense(const struct where *w, const char *to)
+{
+    if (w->has_partition && (w->has_offset || w->has_size)) {
+        say("--%spartition and --%soffset/--%ssize exclude each other", to, to, to);
+        return false;
+    }
+    if ((w->offset | w->size) % SECTOR_BYTES || (w->has_size && !w->size)) {
+        say("--%soffset and --%ssize must be multiples of %u", to, to, SECTOR_BYTES);
+        return false;
+    }
+    return true;
+}
+
+#define PLAIN_MAX 4u /* words that are no options */
+
+static bool parse_arguments(int argc, char **argv, const char *plain[PLAIN_MAX], size_t *count)
+{
     bool bad = false;
     for (int i = 1; i < argc && !bad; i++) {
-        if (take_value(argc, argv, &i, "--offset", &opt.has_offset, &opt.offset, &bad) ||
-            take_value(argc, argv, &i, "--size", &opt.has_size, &opt.size, &bad) ||
-            take_value(argc, argv, &i, "--partition", &opt.has_partition, &opt.partition, &bad))
+        if (take_where(argc, argv, &i, false, &opt.where, &bad) ||
+            take_where(argc, argv, &i, true, &opt.to_where, &bad))
             continue;
         if (!strcmp(argv[i], "--json"))
             opt.json = true;
         else if (!strcmp(argv[i], "--force"))
             opt.force = true;
+        else if (!strcmp(argv[i], "--drop-damaged"))
+            opt.drop_damaged = true;
         else if (!strcmp(argv[i], "-v"))
             host_verbose = true;
-        else if (argv[i][0] == '-' || count == ARRAY_LEN(plain)) {
+        else if (argv[i][0] == '-' || *count == PLAIN_MAX) {
             say("not understood: %s", argv[i]);
             bad = true;
         } else
-            plain[count++] = argv[i];
+            plain[(*count)++] = argv[i];
     }
-    opt.command = plain[0];
-    opt.path = plain[1];
-    opt.id_text = plain[2];
-    if (!bad && opt.has_partition && (opt.has_offset || opt.has_size)) {
-        say("--partition and --offset/--size exclude each other");
-        bad = true;
-    }
-    if (!bad && ((opt.offset | opt.size) % SECTOR_BYTES || (opt.has_size && !opt.size))) {
-        say("--offset and --size must be multiples of %u", SECTOR_BYTES);
-        bad = true;
-    }
-    return !bad;
+    return !bad && where_makes_sense(&opt.where, "") && where_makes_sense(&opt.to_where, "to-");
 }
 
 /* ---- where the store is ---- */
 
-static bool find_region(struct block_part *part, bool *ours)
+bool find_region(struct block_dev *dev, const char *path, const struct where *where, struct block_part *part,
+                 bool *ours)
 {
     *ours = true;
-    if (opt.has_partition) {
-        unsigned number = opt.partition > UINT16_MAX ? 0 : (unsigned)opt.partition;
-        enum err e = host_partition(&disk, number, part, ours);
+    if (where->has_partition) {
+        unsigned number = where->partition > UINT16_MAX ? 0 : (unsigned)where->partition;
+        enum err e = host_partition(dev, number, part, ours);
         if (e == E_NOTFOUND)
-            say("%s: there is no partition %" PRIu64 "; look with: sfdisk -l %s", opt.path, opt.partition, opt.path);
+            say("%s: there is no partition %" PRIu64 "; look with: sfdisk -l %s", path, where->partition, path);
         else if (e == E_BADTAG)
-            say("%s: no partition table; leave --partition out to use the whole file", opt.path);
+            say("%s: no partition table; leave --partition out to use the whole file", path);
         else if (e)
-            say("%s: partition %" PRIu64 ": %s", opt.path, opt.partition, err_text(e));
+            say("%s: partition %" PRIu64 ": %s", path, where->partition, err_text(e));
         return e == E_OK;
     }
-    if (opt.has_offset || opt.has_size) {
-        uint64_t first = opt.offset / SECTOR_BYTES;
-        uint64_t count = opt.has_size ? opt.size / SECTOR_BYTES : disk.sectors > first ? disk.sectors - first : 0;
-        if (first > disk.sectors || count > disk.sectors - first) {
+    if (where->has_offset || where->has_size) {
+        uint64_t first = where->offset / SECTOR_BYTES;
+        uint64_t count = where->has_size ? where->size / SECTOR_BYTES : dev->sectors > first ? dev->sectors - first : 0;
+        if (first > dev->sectors || count > dev->sectors - first) {
             say("%s: the region ends behind the file, which has %" PRIu64 " bytes; make it larger with truncate, or "
                 "give a smaller --size",
-                opt.path, disk.sectors * SECTOR_BYTES);
+                path, dev->sectors * SECTOR_BYTES);
             return false;
         }
-        *part = (struct block_part){&disk, first, count};
+        *part = (struct block_part){dev, first, count};
         return true;
     }
-    enum err e = partition_find(&disk, "auto", part);
+    enum err e = partition_find(dev, "auto", part);
     if (e == E_NOSTORE)
-        *part = (struct block_part){&disk, 0, disk.sectors};
+        *part = (struct block_part){dev, 0, dev->sectors};
     else if (e)
-        say("%s: cannot look for partitions: %s", opt.path, err_text(e));
+        say("%s: cannot look for partitions: %s; say where the store is with --offset", path, err_text(e));
     return e == E_OK || e == E_NOSTORE;
 }
 
 /* Whole disks with partitions on them, none of ours: a store over the table would destroy them. */
-static bool has_partition_table(void)
+static bool has_partition_table(struct block_dev *dev)
 {
-    struct block_part whole = {&disk, 0, disk.sectors};
+    struct block_part whole = {dev, 0, dev->sectors};
     uint8_t sector[SECTOR_BYTES];
     return !block_read(&whole, 0, 1, sector) && sector[510] == 0x55 && sector[511] == 0xAA;
+}
+
+bool may_overwrite(struct block_part part, bool ours, const char *path, const struct where *where, struct store *s,
+                   void *memory)
+{
+    const char *why = "";
+    enum err e = store_open(s, part, memory, STORE_WORK_BYTES, &why);
+    if (opt.force)
+        return true;
+    if (!e && store_count(s)) {
+        say("%s: there is a store with %u checkpoints; --force destroys it", path, store_count(s));
+        return false;
+    }
+    if (e && e != E_NOSTORE) {
+        say("%s: there is a store that cannot be read (%s); --force destroys it", path, why);
+        return false;
+    }
+    if (!ours) {
+        say("%s: partition %" PRIu64 " has neither Sojourn's type nor the name " PARTITION_NAME "; set the type with "
+            "sfdisk --part-type, or use --force",
+            path, where->partition);
+        return false;
+    }
+    if (!where->has_partition && !where->has_offset && part.first == 0 && e && has_partition_table(part.dev)) {
+        say("%s: a disk with a partition table, but no partition for a store; make one of type "
+            "534F4A4F-5552-4E00-8000-53544F524531, or say where with --partition",
+            path);
+        return false;
+    }
+    return true;
 }
 
 static bool open_store(struct block_part part)
@@ -181,12 +278,14 @@ static bool open_store(struct block_part part)
         say("%s: %s (%s); use the sojstore that belongs to it", opt.path, err_text(e), why);
     else if (e)
         say("%s: the store cannot be used: %s; format it again with --force if nothing in it is needed", opt.path, why);
-    else if (store.stale)
-        say("%s: note: one of the two superblocks is damaged or old; the next checkpoint repairs it", opt.path);
+    else if (store.stale && strcmp(opt.command, "repair"))
+        say("%s: note: one of the two superblocks is damaged or old; the next checkpoint repairs it, and so does: "
+            "sojstore repair %s",
+            opt.path, opt.path);
     return e == E_OK;
 }
 
-static const struct disk_entry *find_checkpoint(void)
+const struct disk_entry *find_checkpoint(void)
 {
     uint64_t id = STORE_LATEST;
     if (strcmp(opt.id_text, "latest"))
@@ -201,37 +300,14 @@ static const struct disk_entry *find_checkpoint(void)
 
 static int do_format(struct block_part part, bool ours)
 {
-    const char *why = "";
     uint8_t uuid[16];
-    enum err e = store_open(&store, part, work, sizeof work, &why);
-    if (!opt.force) {
-        if (!e && store_count(&store)) {
-            say("%s: there is a store with %u checkpoints; --force destroys it", opt.path, store_count(&store));
-            return EXIT_FAILURE;
-        }
-        if (e && e != E_NOSTORE) {
-            say("%s: there is a store that cannot be read (%s); --force destroys it", opt.path, why);
-            return EXIT_FAILURE;
-        }
-        if (!ours) {
-            say("%s: partition %" PRIu64 " has neither Sojourn's type nor the name " PARTITION_NAME
-                "; set the type with "
-                "sfdisk --part-type, or use --force",
-                opt.path, opt.partition);
-            return EXIT_FAILURE;
-        }
-        if (!opt.has_partition && !opt.has_offset && part.first == 0 && e && has_partition_table()) {
-            say("%s: a disk with a partition table, but no partition for a store; make one of type "
-                "534F4A4F-5552-4E00-8000-53544F524531, or say where with --partition",
-                opt.path);
-            return EXIT_FAILURE;
-        }
-    }
+    if (!may_overwrite(part, ours, opt.path, &opt.where, &store, work))
+        return EXIT_FAILURE;
     if (!host_random(uuid)) {
         say("no random numbers: %s", strerror(errno));
         return EXIT_FAILURE;
     }
-    e = store_format(&store, part, work, sizeof work, uuid, (int64_t)time(NULL));
+    enum err e = store_format(&store, part, work, sizeof work, uuid, (int64_t)time(NULL));
     if (e == E_TOOSMALL)
         say("%s: %" PRIu64 " bytes are too small for a store (E_TOOSMALL); it takes %u at the least, and about a third "
             "of the RAM for each checkpoint",
@@ -268,99 +344,6 @@ static int do_list(void)
     return EXIT_SUCCESS;
 }
 
-/* A name from the disk, for a terminal or a JSON string. */
-static const char *clean(const char *name, size_t len, char out[32])
-{
-    size_t n = 0;
-    for (; n < len && n < 31 && name[n]; n++)
-        out[n] = name[n] < ' ' || name[n] > '~' || name[n] == '"' || name[n] == '\\' ? '?' : name[n];
-    out[n] = 0;
-    return out;
-}
-
-struct shown {
-    uint32_t sections;
-};
-
-static enum err show_section(void *ctx, const struct disk_record *record, const void *data)
-{
-    struct shown *s = ctx;
-    char name[32];
-    (void)data;
-    clean(record->name, sizeof record->name, name);
-    if (opt.json)
-        printf("%s{\"name\":\"%s\",\"version\":%u,\"bytes\":%u}", s->sections ? "," : "", name, record->version,
-               record->payload_bytes);
-    else
-        printf("  section %-8s version %u, %u bytes\n", name, record->version, record->payload_bytes);
-    s->sections++;
-    return E_OK;
-}
-
-static enum err stop_at_pages(void *ctx, uint64_t first, uint32_t count, const uint8_t *pages)
-{
-    (void)ctx, (void)first, (void)count, (void)pages;
-    return E_ALREADY;
-}
-
-static void show_layout(const struct ckpt_layout *l)
-{
-    char backend[32], vendor[32];
-    clean(l->backend, sizeof l->backend, backend);
-    clean(l->cpu_vendor, sizeof l->cpu_vendor, vendor);
-    if (opt.json) {
-        printf(",\"backend\":\"%s\",\"cpus\":%u,\"cpu_vendor\":\"%s\",\"cpu_signature\":%u,\"ram\":[", backend,
-               l->cpu_count, vendor, l->cpu_signature);
-        for (uint32_t i = 0; i < l->ram_count; i++)
-            printf("%s{\"base\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", i ? "," : "", l->ram[i].base, l->ram[i].bytes);
-        printf("],\"hidden\":{\"base\":%" PRIu64 ",\"bytes\":%" PRIu64 "},\"sections\":[", l->hidden.base,
-               l->hidden.bytes);
-        return;
-    }
-    printf("  backend %s, %u CPU, %s signature %#x\n", backend, l->cpu_count, vendor, l->cpu_signature);
-    for (uint32_t i = 0; i < l->ram_count; i++)
-        printf("  ram     %#" PRIx64 " + %#" PRIx64 "\n", l->ram[i].base, l->ram[i].bytes);
-    printf("  hidden  %#" PRIx64 " + %#" PRIx64 "\n", l->hidden.base, l->hidden.bytes);
-}
-
-static int do_show(void)
-{
-    struct shown s = {0};
-    struct ckpt_visitor v = {.section = show_section, .pages = stop_at_pages, .ctx = &s};
-    static struct disk_meta meta;
-    char line[512];
-    const struct disk_entry *e = find_checkpoint();
-    if (!e)
-        return EXIT_FAILURE;
-    enum err err = ckpt_read_meta(&store, e->id, &meta);
-    if (err) {
-        say("%s: checkpoint %" PRIu64 ": %s", opt.path, e->id, err_text(err));
-        return EXIT_FAILURE;
-    }
-    uint64_t unchanged = format_layout_pages(&meta.layout) - e->pages - e->zero_pages; /* 0 in a full one */
-    uint32_t chain = store_chain_length(&store, e->id);
-    if (opt.json) {
-        int n = store_entry_json(e, line, sizeof line);
-        printf("%.*s,\"zero_pages\":%" PRIu64 ",\"unchanged_pages\":%" PRIu64 ",\"chain\":%u", n - 1, line,
-               e->zero_pages, unchanged, chain); /* the object, left open */
-    } else {
-        store_entry_line(e, line, sizeof line);
-        printf("%s\n%s\n  pages   %" PRIu64 " stored, %" PRIu64 " zero, %" PRIu64 " unchanged\n", store_entry_heading,
-               line, e->pages, e->zero_pages, unchanged);
-        if (e->parent)
-            printf("  chain   builds on %" PRIu64 "; a restore reads %u checkpoints\n", e->parent, chain);
-    }
-    show_layout(&meta.layout);
-    err = ckpt_walk(&store, e, &v, NULL);
-    if (opt.json)
-        puts("]}");
-    if (err && err != E_ALREADY) {
-        say("%s: checkpoint %" PRIu64 ": %s", opt.path, e->id, err_text(err));
-        return EXIT_FAILURE;
-    }
-    return EXIT_SUCCESS;
-}
-
 static const char *pinned_text(const struct disk_entry *e)
 {
     return e->flags & ENTRY_FLAG_PINNED ? ", pinned" : "";
@@ -368,9 +351,8 @@ static const char *pinned_text(const struct disk_entry *e)
 
 static bool verify_one(const struct disk_entry *e)
 {
-    static const struct ckpt_visitor nobody;
-    enum err err = ckpt_verify(&store, e->id, NULL);
-    if (err && e->parent && !ckpt_walk(&store, e, &nobody, NULL)) /* whole in itself: the fault lies below */
+    enum err err = verify_checkpoint(&store, e->id);
+    if (err && fault_is_below(&store, e))
         say("%s: checkpoint %" PRIu64 " cannot be restored, because what it builds on (%" PRIu64 ") is damaged or does "
             "not fit: %s (%s)",
             opt.path, e->id, e->parent, err_text(err), err_name(err));
@@ -418,16 +400,21 @@ static int do_delete(void)
     return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* id: 0 takes none, 1 may, 2 must. */
+/* What stands behind STORE: words it must and may have; the first of them is an id, or the last is OUT or TO. */
 static const struct {
     const char *name;
-    int id;
-    bool writes, json, force;
+    unsigned least, most;
+    bool id, to, writes, json, force, drop;
     int (*run)(void); /* NULL: format */
 } commands[] = {
-    {"format", 0, true, false, true, NULL},       {"list", 0, false, true, false, do_list},
-    {"show", 2, false, true, false, do_show},     {"verify", 1, false, false, false, do_verify},
-    {"delete", 2, true, false, false, do_delete},
+    {"format", .writes = true, .force = true},
+    {"list", .json = true, .run = do_list},
+    {"show", 1, 1, .id = true, .json = true, .run = do_show},
+    {"verify", 0, 1, .id = true, .run = do_verify},
+    {"delete", 1, 1, .id = true, .writes = true, .run = do_delete},
+    {"extract", 2, 2, .id = true, .to = true, .force = true, .run = do_extract},
+    {"copy", 1, 1, .to = true, .force = true, .run = do_copy},
+    {"repair", .writes = true, .drop = true, .run = do_repair},
 };
 
 static int usage(void)
@@ -436,29 +423,47 @@ static int usage(void)
     return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+/* The words that are no options to their places; false after a message, where one is needed. */
+static bool take_words(const char *const plain[PLAIN_MAX], size_t count, size_t *command)
 {
     size_t c = 0;
     uint64_t id;
-    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
-        fputs(usage_text, stdout);
-        return EXIT_SUCCESS;
-    }
-    if (!parse_arguments(argc, argv) || !opt.command || !opt.path)
-        return usage();
+    if (count < 2)
+        return false;
+    opt.command = plain[0];
+    opt.path = plain[1];
     while (c < ARRAY_LEN(commands) && strcmp(commands[c].name, opt.command))
         c++;
     if (c == ARRAY_LEN(commands)) {
         say("no such command: %s", opt.command);
-        return usage();
+        return false;
     }
-    if ((opt.id_text && commands[c].id == 0) || (!opt.id_text && commands[c].id == 2) ||
-        (opt.json && !commands[c].json) || (opt.force && !commands[c].force))
-        return usage();
+    *command = c;
+    const struct where *to = &opt.to_where;
+    bool to_where = to->has_offset || to->has_size || to->has_partition;
+    if (count - 2 < commands[c].least || count - 2 > commands[c].most || (opt.json && !commands[c].json) ||
+        (opt.force && !commands[c].force) || (opt.drop_damaged && !commands[c].drop) ||
+        (to_where && commands[c].run != do_copy))
+        return false;
+    opt.id_text = commands[c].id ? plain[2] : NULL;
+    opt.to = commands[c].to ? plain[count - 1] : NULL;
     if (opt.id_text && strcmp(opt.id_text, "latest") && (!parse_number(opt.id_text, false, &id) || id == 0)) {
         say("not a checkpoint's id: %s", opt.id_text);
-        return usage();
+        return false;
     }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    const char *plain[PLAIN_MAX] = {0};
+    size_t count = 0, c = 0;
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
+        fputs(usage_text, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (!parse_arguments(argc, argv, plain, &count) || !take_words(plain, count, &c))
+        return usage();
     if (!host_disk_open(&disk, opt.path, commands[c].writes)) {
         say("%s: %s%s", opt.path, strerror(errno),
             errno == EBUSY || errno == EWOULDBLOCK ? " (mounted, or in use?)" : "");
@@ -467,7 +472,7 @@ int main(int argc, char **argv)
     struct block_part part;
     bool ours;
     int status = EXIT_FAILURE;
-    if (find_region(&part, &ours)) {
+    if (find_region(&disk, opt.path, &opt.where, &part, &ours)) {
         if (!commands[c].run)
             status = do_format(part, ours);
         else if (open_store(part))

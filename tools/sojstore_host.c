@@ -9,13 +9,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,16 +79,17 @@ bool host_random(uint8_t bytes[16])
 
 struct host_disk {
     int fd;
-    enum err result;
+    bool open;
+    enum err result; /* of the last command */
 };
 
-static struct host_disk disk = {-1, E_OK};
+static struct host_disk disks[2]; /* copy has two */
 
 /* All of it, however the kernel cuts it. */
-static bool move_bytes(enum block_op op, uint64_t at, size_t bytes, uint8_t *buf)
+static bool move_bytes(int fd, enum block_op op, uint64_t at, size_t bytes, uint8_t *buf)
 {
     while (bytes) {
-        ssize_t n = op == BLOCK_READ ? pread(disk.fd, buf, bytes, (off_t)at) : pwrite(disk.fd, buf, bytes, (off_t)at);
+        ssize_t n = op == BLOCK_READ ? pread(fd, buf, bytes, (off_t)at) : pwrite(fd, buf, bytes, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -99,61 +103,109 @@ static bool move_bytes(enum block_op op, uint64_t at, size_t bytes, uint8_t *buf
 
 static enum err begin(struct block_dev *dev, enum block_op op, uint64_t lba, uint32_t count, void *buf)
 {
-    (void)dev;
-    bool ok =
-        op == BLOCK_FLUSH ? !fsync(disk.fd) : move_bytes(op, lba * SECTOR_BYTES, (size_t)count * SECTOR_BYTES, buf);
-    disk.result = ok ? E_OK : E_IO;
+    struct host_disk *d = dev->driver;
+    bool ok = op == BLOCK_FLUSH ? !fsync(d->fd)
+                                : move_bytes(d->fd, op, lba * SECTOR_BYTES, (size_t)count * SECTOR_BYTES, buf);
+    d->result = ok ? E_OK : E_IO;
     return E_OK;
 }
 
 static enum err finish(struct block_dev *dev)
 {
-    (void)dev;
-    return disk.result;
+    return ((struct host_disk *)dev->driver)->result;
+}
+
+/* The length of an open file or block device; false, with errno set, for anything else. */
+static bool length_of(int fd, uint64_t *bytes)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return false;
+    if (S_ISREG(st.st_mode)) {
+        *bytes = (uint64_t)st.st_size;
+        return true;
+    }
+    if (S_ISBLK(st.st_mode))
+        return !ioctl(fd, BLKGETSIZE64, bytes);
+    errno = ENOTBLK;
+    return false;
 }
 
 bool host_disk_open(struct block_dev *dev, const char *path, bool writable)
 {
     struct stat st;
     uint64_t bytes = 0;
+    struct host_disk *d = disks[0].open ? &disks[1] : &disks[0];
     /* O_EXCL on a block device: refused while it, or a partition of it, is mounted. */
     int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC;
     if (stat(path, &st))
         return false;
     if (writable && S_ISBLK(st.st_mode))
         flags |= O_EXCL;
-    disk.fd = open(path, flags);
-    if (disk.fd < 0)
+    d->fd = open(path, flags);
+    if (d->fd < 0)
         return false;
-    if (fstat(disk.fd, &st))
-        goto fail;
-    if (S_ISREG(st.st_mode)) {
-        bytes = (uint64_t)st.st_size;
-    } else if (!S_ISBLK(st.st_mode)) {
-        errno = ENOTBLK;
-        goto fail;
-    } else if (ioctl(disk.fd, BLKGETSIZE64, &bytes)) {
-        goto fail;
+    if (!length_of(d->fd, &bytes) || (writable && flock(d->fd, LOCK_EX | LOCK_NB))) {
+        close(d->fd);
+        return false;
     }
-    if (writable && flock(disk.fd, LOCK_EX | LOCK_NB))
-        goto fail;
+    d->open = true;
     *dev = (struct block_dev){.name = "file",
                               .sectors = bytes / SECTOR_BYTES,
                               .align_sectors = 1,
                               .max_sectors = MOST_SECTORS,
                               .begin = begin,
-                              .finish = finish};
+                              .finish = finish,
+                              .driver = d};
     return true;
-fail:
-    close(disk.fd);
-    disk.fd = -1;
-    return false;
 }
 
 void host_disk_close(struct block_dev *dev)
 {
-    (void)dev;
-    if (disk.fd >= 0)
-        close(disk.fd);
-    disk.fd = -1;
+    struct host_disk *d = dev->driver;
+    if (d->open)
+        close(d->fd);
+    d->open = false;
+}
+
+bool host_file_create(const char *path, uint64_t bytes)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return false;
+    if (!ftruncate(fd, (off_t)bytes))
+        return !close(fd);
+    int why = errno;
+    close(fd);
+    unlink(path);
+    errno = why;
+    return false;
+}
+
+/* The directory of a block device in sysfs; that of a partition lies in its disk's. */
+static bool device_directory(dev_t device, char path[PATH_MAX])
+{
+    char link[64];
+    snprintf(link, sizeof link, "/sys/dev/block/%u:%u", major(device), minor(device));
+    return realpath(link, path) != NULL;
+}
+
+static bool lies_in(const char *path, const char *directory)
+{
+    size_t len = strlen(directory);
+    return !strncmp(path, directory, len) && (path[len] == '/' || path[len] == 0);
+}
+
+bool host_same_file(const char *a, const char *b)
+{
+    static char path_a[PATH_MAX], path_b[PATH_MAX];
+    struct stat x, y;
+    if (stat(a, &x) || stat(b, &y))
+        return false;
+    if (!S_ISBLK(x.st_mode) || !S_ISBLK(y.st_mode))
+        return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    if (x.st_rdev == y.st_rdev)
+        return true;
+    return device_directory(x.st_rdev, path_a) && device_directory(y.st_rdev, path_b) &&
+           (lies_in(path_a, path_b) || lies_in(path_b, path_a));
 }

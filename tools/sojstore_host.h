@@ -7,9 +7,15 @@
 
 extern bool host_verbose; /* log lines go to stderr */
 
-/* Open path as a disk. writable: and lock it against other sojstores. On failure false, with errno set. */
+/* Open path as a disk, two at the most. writable: and lock it against other sojstores. On failure false, with errno
+   set. */
 bool host_disk_open(struct block_dev *dev, const char *path, bool writable);
 void host_disk_close(struct block_dev *dev);
+
+/* Make a file of zeros, all of it a hole; false, with errno set, when it cannot be or is there already. */
+bool host_file_create(const char *path, uint64_t bytes);
+/* Do both paths name the same file or device, or a disk and a partition of it? */
+bool host_same_file(const char *a, const char *b);
 
 /* Partition number of a disk, as Linux counts (GPT entry, or MBR primary 1 to 4). *ours: it has our type or name.
    E_NOTFOUND: no such partition; E_BADTAG: no valid partition table; E_BOUNDS: it reaches beyond the disk; E_IO. */

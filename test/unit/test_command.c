@@ -66,7 +66,13 @@ START_TEST(whole_lines)
     ck_assert_int_eq(parse("show 7 --json"), E_OK);
     ck_assert_int_eq(c.arg, ARG_ID);
     ck_assert_int_eq(parse("delete 1"), E_OK);
-    ck_assert_int_eq(parse("pin 1"), E_OK);
+    ck_assert_int_eq(parse("pin 12"), E_OK);
+    ck_assert_int_eq(c.arg, ARG_ID);
+    ck_assert_uint_eq(c.checkpoint, 12);
+    ck_assert_int_eq(parse("pin 12 off"), E_OK);
+    ck_assert_int_eq(c.id, CMD_PIN);
+    ck_assert_int_eq(c.arg, ARG_OFF);
+    ck_assert_uint_eq(c.checkpoint, 12);
     ck_assert_int_eq(parse("verify"), E_OK);
     ck_assert_int_eq(c.arg, ARG_NONE);
     ck_assert_int_eq(parse("verify 2"), E_OK);
@@ -134,6 +140,18 @@ START_TEST(mistakes)
         {"checkpoint --labelx", E_USAGE, "--labelx"},
         {"delete", E_USAGE, "delete ID"},
         {"delete all", E_USAGE, "delete ID"},
+        {"delete 1 off", E_USAGE, "delete ID"},
+        {"pin", E_USAGE, "pin ID [off]"},
+        {"pin off", E_USAGE, "pin ID [off]"},
+        {"pin off 1", E_USAGE, "pin ID [off]"},
+        {"pin latest", E_USAGE, "pin ID [off]"},
+        {"pin 0", E_USAGE, "pin ID [off]"},
+        {"pin 1 on", E_USAGE, "pin ID [off]"},
+        {"pin 1 2", E_USAGE, "pin ID [off]"},
+        {"pin 1 of", E_USAGE, "pin ID [off]"},
+        {"pin 1 off off", E_USAGE, "pin ID [off]"},
+        {"pin 1 off 2", E_USAGE, "pin ID [off]"},
+        {"pin 1 --off", E_USAGE, "pin ID [off]"},
         {"auto on", E_USAGE, "every=SECONDS"},
         {"auto keep=3", E_USAGE, "every=SECONDS"},
         {"auto off every=5", E_USAGE, "every=SECONDS"},

@@ -27,6 +27,7 @@ static struct {
     uint32_t rows;
     enum err list_end;
     uint64_t id;
+    bool pinned;
     char label[COMMAND_LABEL_MAX + 1];
     char calls[4096];
     size_t log_bytes;
@@ -81,6 +82,7 @@ static enum err do_list(uint32_t index, struct checkpoint_row *row, char *text, 
     }
     row->id = index + 1;
     row->time_s = 1795320000;
+    row->pinned = index % 2;
     memset(row->label, '\x01', sizeof row->label - 1); /* six characters each in JSON */
     return E_OK;
 }
@@ -109,6 +111,13 @@ static enum err do_remove(uint64_t id, char *text, size_t len)
 {
     world.id = id;
     return op("delete", text, len);
+}
+
+static enum err do_pin(uint64_t id, bool pinned, char *text, size_t len)
+{
+    world.id = id;
+    world.pinned = pinned;
+    return op("pin", text, len);
 }
 
 static enum err do_verify(uint64_t id, char *text, size_t len)
@@ -171,6 +180,7 @@ static const struct console_ops all_ops = {
     .restore_check = do_restore_check,
     .restore = do_restore,
     .remove = do_remove,
+    .pin = do_pin,
     .verify = do_verify,
     .format = do_format,
     .reboot = do_reboot,
@@ -267,6 +277,7 @@ START_TEST(every_command_ends_once)
         "restore latest",
         "delete 1",
         "pin 1",
+        "pin 1 off",
         "verify",
         "verify 1",
         "auto",
@@ -326,7 +337,20 @@ START_TEST(answers)
     ck_assert_uint_eq(world.id, 9);
     ck_assert_str_eq(ask("bogus"), "error E_UNKNOWN: no command \"bogus\"; type help for the commands\n");
     ck_assert_str_eq(ask("protect"), "protect off\nok\n");
-    ck_assert(strncmp(ask("pin 1"), "error E_NOTYET: ", 16) == 0);
+    ck_assert_str_eq(ask("pin 11"), "ok\n");
+    ck_assert_uint_eq(world.id, 11);
+    ck_assert(world.pinned);
+    ck_assert_str_eq(ask("pin 12 off"), "ok\n");
+    ck_assert_uint_eq(world.id, 12);
+    ck_assert(!world.pinned);
+    world.next = E_NOTFOUND;
+    ck_assert_str_eq(ask("pin 13"), "error E_NOTFOUND: no such checkpoint; type list\n");
+    world.next = E_PINNED;
+    ck_assert_str_eq(ask("delete 9"), "error E_PINNED: the checkpoint is pinned; pin ID off first\n");
+    world.next = E_OK;
+    world.calls[0] = 0;
+    ck_assert(strncmp(ask("pin off"), "error E_USAGE: ", 15) == 0);
+    ck_assert_str_eq(world.calls, "");
     ck_assert(strncmp(ask("restore 1 --lazy"), "error E_NOTYET: ", 16) == 0);
     ck_assert_ptr_null(strstr(world.calls, "restore"));
     ck_assert(strncmp(ask("format"), "error E_CONFIRM: ", 17) == 0);
@@ -382,7 +406,8 @@ START_TEST(lists)
     ck_assert_str_eq(end, "\nok\n");
     *end = 0;
     ck_assert(json_check(json));
-    ck_assert(strstr(json, "{\"id\":600,"));
+    ck_assert(strstr(json, "\"pinned\":false},{\"id\":600,"));
+    ck_assert(ends_with(json, "\"pinned\":true}]"));
     const char *text = ask("list");
     ck_assert(strncmp(text, "   ID", 5) == 0);
     ck_assert(ends_with(text, "\nok\n"));

@@ -160,6 +160,7 @@ START_TEST(rows)
     row.incremental = true;
     row.parent = 1;
     row.disk = REPORT_DISK_MEMORY_ONLY;
+    row.pinned = true;
     row.state = NULL;
     strcpy(row.label, "a \"b\"");
     report_row_json(&j, &row);
@@ -168,16 +169,25 @@ START_TEST(rows)
     ck_assert(json_check(text));
     ck_assert_str_eq(text,
                      "[{\"id\":1,\"label\":\"\",\"kind\":\"full\",\"parent\":null,\"time\":\"2026-11-22T04:00:00Z\","
-                     "\"pages\":5,\"bytes\":20480,\"disk\":\"none\",\"state\":\"committed\"},"
+                     "\"pages\":5,\"bytes\":20480,\"disk\":\"none\",\"state\":\"committed\",\"pinned\":false},"
                      "{\"id\":2,\"label\":\"a \\\"b\\\"\",\"kind\":\"incremental\",\"parent\":1,"
                      "\"time\":\"2026-11-22T04:00:00Z\",\"pages\":5,\"bytes\":20480,\"disk\":\"memory-only\","
-                     "\"state\":\"committed\"}]");
+                     "\"state\":\"committed\",\"pinned\":true}]");
     start();
     report_list_head_text(&sink);
-    size_t column = (size_t)(strstr(text, "LABEL") - text);
+    size_t column = (size_t)(strstr(text, "LABEL") - text), pin = (size_t)(strstr(text, "PIN") - text);
+    size_t kind = (size_t)(strstr(text, "KIND") - text), parent = (size_t)(strstr(text, "PARENT") - text);
     start();
     report_row_text(&sink, &row);
     ck_assert_uint_eq((size_t)(strstr(text, "a \"b\"") - text), column);
+    ck_assert(strncmp(text + kind, "incremental       1  2026", 25) == 0 && parent == kind + 13);
+    ck_assert(strncmp(text + pin, "yes  a \"b\"\n", 11) == 0);
+    row.pinned = row.incremental = false;
+    row.parent = 0;
+    start();
+    report_row_text(&sink, &row);
+    ck_assert(strncmp(text + kind, "full              -  2026", 25) == 0);
+    ck_assert(strncmp(text + pin, "-    a \"b\"\n", 11) == 0);
 }
 END_TEST
 
@@ -206,15 +216,19 @@ START_TEST(show)
     start();
     report_show_text(&sink, &d);
     ck_assert(strstr(text, "incremental upon 3, committed\n"));
+    ck_assert_ptr_null(strstr(text, "pinned"));
     ck_assert(strstr(text, "restorable   no: other machine\n"));
     ck_assert(strstr(text, "master 11 slave 22\n"));
     d.sections = 4000;
     d.restorable = true;
+    d.row.pinned = true;
     start();
     report_show_json(&sink, &d);
     ck_assert(json_check(text));
+    ck_assert_str_eq(strstr(text, ",\"pinned\""), ",\"pinned\":true}");
     start();
     report_show_text(&sink, &d);
+    ck_assert(strstr(text, "incremental upon 3, committed, pinned\n"));
     ck_assert(strstr(text, "restorable   yes\n"));
 }
 END_TEST
