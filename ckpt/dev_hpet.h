@@ -29,6 +29,7 @@
 #define HPET_TN_SIZE_64 BIT(5)
 #define HPET_TN_VAL_SET BIT(6)
 #define HPET_TN_32_MODE BIT(8)
+#define HPET_TN_ROUTE_SHIFT 9
 #define HPET_TN_FSB_CAPABLE BIT(15)
 
 struct dev_hpet_timer {

@@ -69,12 +69,6 @@ static bool kept(uint16_t bdf)
     return true; /* not in our list: hands off */
 }
 
-static void read_config(uint16_t bdf, uint8_t *config)
-{
-    for (unsigned reg = 0; reg < DEV_PCI_CONFIG_BYTES; reg += 4)
-        store32(config + reg, pci_read(bdf, (uint16_t)reg, 4));
-}
-
 enum err pci_state_capture(struct dev_pci_state *s)
 {
     s->head = DEV_HEAD(DEV_PCI_VERSION, struct dev_pci_state);
@@ -86,7 +80,7 @@ enum err pci_state_capture(struct dev_pci_state *s)
     for (size_t i = 0; i < id_count; i++) {
         struct dev_pci_function *f = &s->function[i];
         f->id = ids[i];
-        read_config(f->id.bdf, f->config);
+        pci_read_all(f->id.bdf, f->config);
         if (load16(f->config) != f->id.vendor) {
             log_line("pci", "function gone since boot: bdf=%04x", f->id.bdf);
             return E_DEVICE;
@@ -143,11 +137,11 @@ enum err pci_state_restore(const struct dev_pci_state *s)
         const struct dev_pci_function *f = &s->function[i];
         if (kept(f->id.bdf))
             continue;
-        read_config(f->id.bdf, now);
+        pci_read_all(f->id.bdf, now);
         if (f->cap_pm && load16(now + f->cap_pm + PCI_PM_CSR) & PCI_PM_STATE) {
             pci_write(f->id.bdf, (uint16_t)(f->cap_pm + PCI_PM_CSR), 2, 0);
             clock_delay_us(PCI_D3_TO_D0_US);
-            read_config(f->id.bdf, now); /* the way back from D3 may have reset it */
+            pci_read_all(f->id.bdf, now); /* the way back from D3 may have reset it */
         }
         size_t n = dev_pci_plan_addresses(f, now, plan);
         send(f->id.bdf, plan, n);

@@ -8,6 +8,9 @@
 #include "io.h"
 
 #define HPET_COUNTER_TRIES 4
+#define FS_PER_US 1000000000ull
+#define SPARE_TIMER_FIRST 2u /* 0 and 1 are the legacy replacement's */
+#define SPARE_MIN_US 20u
 #define HPET_PERIOD_WAIT_US 12000u /* one tick at HZ=100, and some: only guests with a periodic HPET tick pay this */
 
 static hpa_t hpet_base;
@@ -66,6 +69,52 @@ uint64_t hpet_counter(void)
         high = again;
     }
     return low | (uint64_t)high << 32;
+}
+
+/* ---- the last timer as the host's own ---- */
+
+static struct {
+    uint32_t timer, config, comparator; /* as the guest left it */
+    uint32_t at;                        /* when it is due; the counter's lower half */
+} spare;
+
+bool hpet_spare_timer(uint32_t *lines)
+{
+    if (!hpet_present() || !hpet_running())
+        return false;
+    uint32_t last = HPET_CAP_TIMERS(hpet_capabilities()) - 1;
+    uint64_t config = read64(HPET_REG_TIMER_CONFIG(last));
+    *lines = (uint32_t)(config >> 32);
+    return last >= SPARE_TIMER_FIRST && !(config & HPET_TN_INT_ENABLE);
+}
+
+void hpet_spare_begin(uint32_t line)
+{
+    spare.timer = HPET_CAP_TIMERS(hpet_capabilities()) - 1;
+    spare.config = read32(HPET_REG_TIMER_CONFIG(spare.timer));
+    spare.comparator = read32(HPET_REG_TIMER_COMPARATOR(spare.timer));
+    write32(HPET_REG_TIMER_CONFIG(spare.timer), line << HPET_TN_ROUTE_SHIFT | (uint32_t)HPET_TN_32_MODE);
+}
+
+void hpet_spare_arm(uint64_t us)
+{
+    uint64_t ticks = max_u64(us, SPARE_MIN_US) * FS_PER_US / HPET_CAP_PERIOD_FS(hpet_capabilities());
+    uint32_t config = read32(HPET_REG_TIMER_CONFIG(spare.timer));
+    spare.at = read32(HPET_REG_COUNTER) + (uint32_t)ticks;
+    write32(HPET_REG_TIMER_COMPARATOR(spare.timer), spare.at);
+    write32(HPET_REG_TIMER_CONFIG(spare.timer), config | (uint32_t)HPET_TN_INT_ENABLE);
+}
+
+bool hpet_spare_due(void)
+{
+    return (int32_t)(read32(HPET_REG_COUNTER) - spare.at) >= 0;
+}
+
+void hpet_spare_end(void)
+{
+    write32(HPET_REG_TIMER_CONFIG(spare.timer), spare.config & ~(uint32_t)HPET_TN_INT_ENABLE);
+    write32(HPET_REG_TIMER_COMPARATOR(spare.timer), spare.comparator);
+    write32(HPET_REG_TIMER_CONFIG(spare.timer), spare.config);
 }
 
 static void measure_periods(struct dev_hpet_state *s, uint32_t timers)

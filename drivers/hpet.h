@@ -11,6 +11,17 @@ bool hpet_present(void);
 uint64_t hpet_capabilities(void);
 uint64_t hpet_counter(void);
 bool hpet_running(void);
+
+/* The host's own use of the last timer, while the guest leaves it alone. Not between a capture and its restore.
+   spare: false: the guest uses it, there are fewer than three, or the counter stands still; else the interrupt lines of
+   the I/O APIC that it can be routed to, a bit each. begin: until end, that edge-triggered line. arm: one interrupt in about
+   so long, at least 20 us, at most a few seconds. due: has its time come? */
+bool hpet_spare_timer(uint32_t *lines);
+void hpet_spare_begin(uint32_t line);
+void hpet_spare_arm(uint64_t us);
+bool hpet_spare_due(void);
+void hpet_spare_end(void);
+
 enum err hpet_capture(struct dev_hpet_state *s) MUST_USE;
 /* Timer interrupts off; the main counter runs on, because the clock plan reads it. */
 enum err hpet_quiesce(void) MUST_USE;

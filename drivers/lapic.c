@@ -168,17 +168,6 @@ bool lapic_level_in_service(void)
     return dev_lapic_level_in_service(&s);
 }
 
-bool lapic_request_pending(void)
-{
-    uint32_t irr[8u], any = 0;
-    if (lapic_mode() == LAPIC_MODE_OFF)
-        return false;
-    read_bank(LAPIC_IRR(0), irr);
-    for (unsigned i = 0; i < 8u; i++)
-        any |= irr[i];
-    return any;
-}
-
 bool lapic_counter_nmi(void)
 {
     if (!host.perf_status || !lapic_present() || !dev_lapic_lvt_exists(lapic_read(LAPIC_VERSION), LVT_PERF))

@@ -29,8 +29,6 @@ void lapic_send(uint32_t apic_id, uint32_t command);
 /* Fixed, edge, to this CPU only; ICR high untouched. */
 void lapic_self_ipi(uint8_t vector);
 bool lapic_level_in_service(void);
-/* Does an interrupt wait for this CPU to take it? */
-bool lapic_request_pending(void);
 /* A performance counter's NMI is on its way: a counter has overflowed, and delivering the NMI has set the entry's mask
    (SDM 3A 10.5.1 "Local Vector Table"); the guest's handler clears both. Such an NMI is the guest's, whatever else came
    with it. Where there is no overflow status (AMD sets no mask, either): false. */

@@ -45,6 +45,16 @@ uint32_t pci_read(uint16_t bdf, uint16_t reg, unsigned bytes)
     return value;
 }
 
+void pci_read_all(uint16_t bdf, uint8_t *out)
+{
+    uint32_t saved = io_in32(PCI_PORT_CONFIG_ADDRESS), address = config_address(bdf, 0);
+    for (uint32_t reg = 0; reg < CONFIG_SPACE_BYTES; reg += 4) {
+        io_out32(PCI_PORT_CONFIG_ADDRESS, address | reg);
+        store32(out + reg, io_in32(PCI_PORT_CONFIG_DATA));
+    }
+    io_out32(PCI_PORT_CONFIG_ADDRESS, saved);
+}
+
 void pci_write(uint16_t bdf, uint16_t reg, unsigned bytes, uint32_t value)
 {
     if (!access_ok(reg, bytes))

@@ -44,6 +44,8 @@
    gives all ones, a write is dropped: what the bus itself does with an access nobody claims. */
 uint32_t pci_read(uint16_t bdf, uint16_t reg, unsigned bytes);
 void pci_write(uint16_t bdf, uint16_t reg, unsigned bytes, uint32_t value);
+/* All 256 bytes, little endian. The guest is stopped while this is asked of every function, so it takes no detours. */
+void pci_read_all(uint16_t bdf, uint8_t *out);
 
 struct pci_function {
     uint16_t bdf, vendor, device;

@@ -95,6 +95,7 @@ static void do_status(struct status_report *r)
         r->cycles.enter = max_u64(r->cycles.enter, cpus[i]->enter_cycles);
         r->cycles.leave = max_u64(r->cycles.leave, cpus[i]->leave_cycles);
     }
+    r->cycles.stop = guest.stop_cycles;
     r->stops_us.last = guest.stop_last_us;
     r->stops_us.max = guest.stop_max_us;
     r->hidden_writes = guest.hidden_writes_dropped;

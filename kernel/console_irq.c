@@ -70,7 +70,7 @@ static void set_causes(bool rx, bool tx)
     gateway.uart_ier = uart.ier;
 }
 
-static uint64_t nmi_entry(void)
+uint64_t console_irq_nmi_entry(void)
 {
     /* The register holds an xAPIC's id in its top byte. */
     uint64_t id = lapic_mode() == LAPIC_MODE_X2APIC ? lapic_id() : lapic_id() >> XAPIC_ID_SHIFT;
@@ -83,7 +83,7 @@ void console_irq_rearm(void)
     if (!uart.port || line_gsi == OPTIONS_GSI_UNKNOWN || ioapic_read_entry(line_gsi, &entry))
         return;
     entry &= ~RTE_STATUS;
-    if (entry == nmi_entry()) {
+    if (entry == console_irq_nmi_entry()) {
         armed = true;
         return;
     }
@@ -95,7 +95,7 @@ void console_irq_rearm(void)
     if (guests)
         return;
     if (ioapic_set_override(line_gsi, (uint32_t)entry, (uint32_t)(entry >> 32)) ||
-        ioapic_write_entry(line_gsi, nmi_entry()))
+        ioapic_write_entry(line_gsi, console_irq_nmi_entry()))
         return;
     armed = true;
     set_causes(true, false);

@@ -15,6 +15,8 @@ void console_irq_rearm(void);
 bool console_irq_armed(void);
 /* Give the line back as the guest left it: before a restore, and for a guest that runs native for good. */
 void console_irq_disarm(void);
+/* The I/O APIC entry that makes an edge of its line an NMI of this CPU. */
+uint64_t console_irq_nmi_entry(void);
 /* Does the guest use the line itself? */
 bool console_irq_taken_by_guest(void);
 /* An NMI came: did the console cause it, or the host's own handling of the console just before? */

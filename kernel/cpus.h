@@ -63,10 +63,9 @@ struct cpu {
     bool loaded;      /* state is in the control structure */
     bool leaving;     /* out to the guest, native, once it is released */
     bool ticking, tick_native;
-    bool idle;               /* the last exit was a HLT */
-    uint64_t interrupted_us; /* when an interrupt of the guest's or a HLT was seen last; see run_on() */
-    struct segment kept_tr;  /* what TR holds natively; its hidden part if tr_null */
-    bool tr_null;            /* the guest never loaded TR */
+    bool idle;              /* the last exit was a HLT */
+    struct segment kept_tr; /* what TR holds natively; its hidden part if tr_null */
+    bool tr_null;           /* the guest never loaded TR */
     /* Address spaces seen lately, for the gateway's check. */
     struct {
         uint64_t cr3, when_us;

@@ -38,6 +38,7 @@ struct guest {
     uint32_t refusal_cpu;           /* whose it was */
     uint64_t hidden_writes_dropped; /* any CPU; atomic */
     uint64_t stop_last_us, stop_max_us;
+    uint64_t stop_cycles;    /* of the TSC: the last one */
     uint64_t first_entry_us; /* when a guest ran first; 0: not yet */
     char park_reason[96];
     bool park_told; /* on the console */

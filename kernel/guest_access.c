@@ -5,7 +5,6 @@
 #include "bits.h"
 #include "cpu.h"
 #include "hostmem.h"
-#include "kernel/live.h"
 #include "kernel/paging.h"
 #include "kernel/segments.h"
 #include "layout.h"
@@ -20,10 +19,16 @@
 #define AR_TSS_BUSY 2u
 
 static uint64_t ram_end;
+static bool (*before_write)(uint64_t pa);
 
 void guest_access_init(uint64_t end)
 {
     ram_end = end;
+}
+
+void guest_access_ask_before_write(bool (*may)(uint64_t pa))
+{
+    before_write = may;
 }
 
 static bool is_guest_memory(uint64_t pa, size_t len)
@@ -43,7 +48,7 @@ bool guest_phys_read(void *ctx, gpa_t gpa, void *buf, size_t len)
 bool guest_phys_write(void *ctx, gpa_t gpa, const void *buf, size_t len)
 {
     (void)ctx;
-    if (!is_guest_memory(gpa.v, len) || !live_host_write(gpa.v))
+    if (!is_guest_memory(gpa.v, len) || (before_write && !before_write(gpa.v)))
         return false;
     memcpy(phys_to_virt((hpa_t){gpa.v}), buf, len);
     return true;

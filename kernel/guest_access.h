@@ -9,6 +9,8 @@
 #include "vcpu_state.h"
 
 /* The highest guest-physical address with RAM behind it, for readers. At boot. */
+/* Who has to know of each write to guest memory beforehand, within one page; false: not now. */
+void guest_access_ask_before_write(bool (*may)(uint64_t pa));
 void guest_access_init(uint64_t ram_end);
 /* Guest-physical memory outside the hidden range. */
 struct phys_reader guest_phys_reader(void);

@@ -6,6 +6,7 @@
 #include "ept/track.h"
 #include "hostmem.h"
 #include "kernel/guest.h"
+#include "kernel/guest_access.h"
 #include "log.h"
 
 #include <string.h>
@@ -69,8 +70,32 @@ bool live_ready(void)
     return ram;
 }
 
+/* Under the lock. False: not yet. */
+static bool keep(uint64_t gpa)
+{
+    uint64_t page = gpa / PAGE_BYTES;
+    if (page >= cow.pages)
+        return true;
+    if (active && cow_keep(&cow, page, phys_to_virt((hpa_t){page * PAGE_BYTES})) == COW_FULL) {
+        pressed = true;
+        return false;
+    }
+    written[0][page / 8] |= (uint8_t)(1u << (page % 8));
+    return true;
+}
+
+/* The host is about to write to guest memory for the guest. */
+static bool host_write(uint64_t pa)
+{
+    lock_take(&second_level_lock);
+    bool may = keep(pa);
+    lock_release(&second_level_lock);
+    return may;
+}
+
 void live_prepare(void)
 {
+    guest_access_ask_before_write(host_write);
     cow_begin(&cow, ram);
     memset(written[1], 0, cow.pages / 8 + 1);
 }
@@ -133,20 +158,6 @@ bool live_pressed(void)
     return pressed;
 }
 
-/* Under the lock. False: not yet. */
-static bool keep(uint64_t gpa)
-{
-    uint64_t page = gpa / PAGE_BYTES;
-    if (page >= cow.pages)
-        return true;
-    if (active && cow_keep(&cow, page, phys_to_virt((hpa_t){page * PAGE_BYTES})) == COW_FULL) {
-        pressed = true;
-        return false;
-    }
-    written[0][page / 8] |= (uint8_t)(1u << (page % 8));
-    return true;
-}
-
 bool live_write_fault(struct cpu *c, const struct vm_exit *x)
 {
     if (!x->npf.write || !ram)
@@ -166,17 +177,7 @@ bool live_write_fault(struct cpu *c, const struct vm_exit *x)
     return what != SL_TRACK_OTHER;
 }
 
-bool live_host_write(uint64_t pa)
-{
-    if (!ram)
-        return true;
-    lock_take(&second_level_lock);
-    bool may = keep(pa);
-    lock_release(&second_level_lock);
-    return may;
-}
-
 struct live_counts live_counts(void)
 {
-    return (struct live_counts){cow.kept, cow.was_full, cow.slots};
+    return (struct live_counts){cow.kept, cow.was_full};
 }

@@ -36,13 +36,10 @@ bool live_pressed(void);
 
 /* Any CPU. True: the fault was about tracking and is dealt with; the instruction is to be executed again. */
 bool live_write_fault(struct cpu *c, const struct vm_exit *x);
-/* The host is about to write to guest memory for the guest, within one page. False: not now, the pool is full. */
-bool live_host_write(uint64_t pa) MUST_USE;
 
 struct live_counts {
     uint64_t kept;  /* pages copied before a first write, in the last or current checkpoint */
     uint64_t waits; /* first writes that found the pool full */
-    uint32_t slots; /* of the pool */
 };
 struct live_counts live_counts(void);
 

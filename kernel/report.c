@@ -184,6 +184,7 @@ void report_status_json(const struct sink *out, const struct status_report *r)
     json_object(&j);
     json_put_u64(&j, "enter", r->cycles.enter);
     json_put_u64(&j, "leave", r->cycles.leave);
+    json_put_u64(&j, "stop", r->cycles.stop);
     json_object_end(&j);
     json_key(&j, "checkpoint");
     json_object(&j);

@@ -47,7 +47,8 @@ struct status_report {
     uint64_t uptime_us, first_guest_us; /* first_guest_us: when a guest ran first, or again; 0: not yet */
     struct {
         uint64_t enter,
-            leave; /* TSC cycles of the last one, on the slowest CPU: NMI, or decision, until the guest runs */
+            leave, /* TSC cycles of the last one, on the slowest CPU: NMI, or decision, until the guest runs */
+            stop;  /* of the last checkpoint's stop, on the leader */
     } cycles;
     struct {
         uint64_t bytes, capture_us, write_us, wait_us, commit_us; /* of the last checkpoint; wait: for the disk */

@@ -19,6 +19,7 @@
 #include "kernel/digest.h"
 #include "kernel/gateway_install.h"
 #include "kernel/guest.h"
+#include "kernel/host_timer.h"
 #include "kernel/leave_check.h"
 #include "kernel/live.h"
 #include "kernel/policy.h"
@@ -34,7 +35,6 @@
 #define TICK_US 20000u
 #define LEAVE_DEADLINE_US 10000000u
 #define REARM_INTERVAL_US 100000u
-#define INTERRUPTS_EXPECTED_US 20000u
 
 static uint64_t next_rearm_us;
 
@@ -218,6 +218,8 @@ static void sort_nmi(struct cpu *c, enum exit_kind kind)
     if (cpu_leads(c)) {
         /* Before the console, which may put another guest in this one's place. */
         bool counter = came && lapic_counter_nmi();
+        if (came && host_timer_take())
+            came--;
         if (!came)
             console_irq_exited();
         else if (console_irq_take()) /* asked even if another CPU sent one: two NMIs may come as one */
@@ -289,8 +291,6 @@ static void run_once(struct cpu *c)
     }
     c->exits[x.kind]++;
     c->idle = x.kind == EXIT_HLT;
-    if (x.kind == EXIT_INTR || x.kind == EXIT_HLT)
-        c->interrupted_us = clock_us();
     if (cpu_leads(c) && x.kind != EXIT_NMI_HOST)
         answer_enter(E_OK);
     /* The exit first: a console command may put another guest in this one's place. */
@@ -303,30 +303,30 @@ static void run_once(struct cpu *c)
     sort_nmi(c, x.kind);
 }
 
-void run_expect_interrupts(void)
-{
-    cpus[0]->interrupted_us = clock_us();
-}
-
 void run_on(uint64_t us)
 {
     struct cpu *c = cpus[0];
     uint64_t end = deadline_in_us(us);
-    set_ticking(c, true);
+    bool timer = host_timer_runs();
+    set_ticking(c, !timer);
     enum err e = guest.backend->trap(&c->vcpu, VTRAP_HLT, 1);
-    (void)e; /* then there is a timer */
+    (void)e; /* then there is a timer that counts while the guest is halted */
     c->idle = false;
     while (!deadline_passed(end) && runs_virtual(c) && !c->idle && !live_pressed()) {
         if (smp_called(c))
             smp_follow(c);
-        /* Without a timer, and without an interrupt lately, only the console's own brings this CPU back. It comes at once,
-           so that the guest hardly moves. */
-        if (!c->tick_native && clock_us() - c->interrupted_us > INTERRUPTS_EXPECTED_US && !lapic_request_pending())
-            console_irq_unhush();
+        if (timer)
+            host_timer_arm(us);
         run_once(c);
     }
     e = guest.backend->trap(&c->vcpu, VTRAP_HLT, 0);
     (void)e;
+}
+
+bool run_has_timer(void)
+{
+    set_ticking(cpus[0], true);
+    return cpus[0]->tick_native;
 }
 
 /* The host has this CPU: wait for a call or a start-up IPI. */

@@ -15,7 +15,7 @@ _Noreturn void run_loop(struct cpu *c);
    something, or a checkpoint is written. Less if the guest has nothing to do on this CPU, or waits for room in the pool of
    kernel/live.h. Console commands that arrive meanwhile are held, because the one that calls this is under way. */
 void run_on(uint64_t us);
-/* Leader, before the first of several run_on(): the guest is believed to take interrupts, until it has not for a while. */
-void run_expect_interrupts(void);
+/* Leader, guest virtual: has this CPU a timer that brings it back into the host, whatever the guest does? */
+bool run_has_timer(void);
 
 #endif

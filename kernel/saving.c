@@ -12,6 +12,7 @@
 #include "bits.h"
 #include "ckpt/devices.h"
 #include "clock.h"
+#include "cpu.h"
 #include "drivers/lapic.h"
 #include "hostmem.h"
 #include "kernel/base.h"
@@ -19,6 +20,7 @@
 #include "kernel/checkpoint.h"
 #include "kernel/gateway_install.h"
 #include "kernel/guest.h"
+#include "kernel/host_timer.h"
 #include "kernel/live.h"
 #include "kernel/machine.h"
 #include "kernel/run.h"
@@ -87,7 +89,9 @@ enum err saving_init(const struct ckpt_layout *of_machine)
 static enum err capture_cpu(struct cpu *c)
 {
     bool level = lapic_level_in_service();
-    if (level || c->vcpu.nmi_pending || c->start_vector || c->reset) {
+    /* A start-up IPI that crossed the one before it stays with a CPU that is on its way: it means nothing there. */
+    bool starts = (c->place == CPU_HELD && c->start_vector) || c->reset;
+    if (level || c->vcpu.nmi_pending || starts) {
         not_quiet.cpu = c->index;
         not_quiet.why = level                 ? "level interrupt in service"
                         : c->vcpu.nmi_pending ? "NMI pending"
@@ -161,8 +165,9 @@ static const void *page_for_reading(void *ctx, gpa_t gpa)
     return phys_to_virt((hpa_t){gpa.v});
 }
 
-static void note_stop(uint64_t start)
+static void note_stop(uint64_t start, uint64_t start_tsc)
 {
+    guest.stop_cycles = cpu_rdtsc() - start_tsc;
     guest.stop_last_us = clock_us() - start;
     guest.stop_max_us = max_u64(guest.stop_max_us, guest.stop_last_us);
 }
@@ -199,68 +204,72 @@ static bool page_unchanged(void *ctx, uint64_t page, const void *content)
     return base_unchanged(page, content);
 }
 
-/* Stopped until all is written. */
-static enum err save_stopped(struct ckpt_request *request, struct ckpt_result *result)
+/* All CPUs are stopped, everything but memory is captured: the guest goes on. False: it cannot, nothing has changed. */
+static bool go_on(void)
 {
-    uint64_t start = clock_us();
-    enum err e = capture_when_quiet();
-    if (e)
-        return e;
-    last_times.capture_us = clock_us() - start;
+    if (!run_has_timer() && !host_timer_start())
+        return false;
+    memcpy(cut_cpus, cpus[0]->state, layout->cpu_count * sizeof *cut_cpus);
+    live_begin();
+    smp_release();
+    return true;
+}
+
+/* Likewise, and they stay stopped. */
+static enum err write_stopped(const struct ckpt_request *request, struct ckpt_result *result)
+{
     live_lost_track();
     bool gateway_in = guest.gateway_installed;
     if (gateway_in)
         gateway_install_hide();
-    base_begin(request->meta.parent);
-    e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
+    enum err e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
     if (gateway_in)
         gateway_install_show_again();
     smp_release();
-    note_stop(start);
     return e;
 }
 
-/* Stopped for the cut alone. */
-static enum err save_live(struct ckpt_request *request, struct ckpt_result *result)
+static enum err write_live(struct ckpt_request *request, struct ckpt_result *result)
 {
-    struct breath breath = {0};
+    struct breath breath = {.since = clock_us()};
     struct ckpt_progress turns = {breathe, &breath};
     request->progress = &turns;
-    if (guest.mode == MODE_NATIVE) {
-        enum err e = transition_enter();
-        if (e)
-            return e;
-        guest.want = MODE_NATIVE;
-    }
-    uint64_t start = clock_us();
-    enum err e = capture_when_quiet();
-    if (e)
-        return e;
-    memcpy(cut_cpus, cpus[0]->state, layout->cpu_count * sizeof *cut_cpus);
-    live_begin();
-    smp_release();
-    note_stop(start);
-    last_times.capture_us = guest.stop_last_us;
     if (request->meta.parent)
         live_skip_clean();
-    run_expect_interrupts();
-    breath.since = clock_us();
-    base_begin(request->meta.parent);
-    e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
+    enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
     live_end();
+    host_timer_stop();
     return e;
 }
 
 static enum err save(struct ckpt_request *request, struct ckpt_result *result)
 {
-    if (!live_ready())
-        return save_stopped(request, result);
-    request->next = next_page;
-    request->unchanged = page_unchanged;
-    request->page_buffer = page_buffer;
-    live_prepare();
-    enum err e = (bus_masters_active() ? save_stopped : save_live)(request, result);
-    if (!e)
+    bool live = live_ready() && !bus_masters_active();
+    if (live_ready()) {
+        request->next = next_page;
+        request->unchanged = page_unchanged;
+        request->page_buffer = page_buffer;
+        live_prepare();
+    }
+    if (live && guest.mode == MODE_NATIVE) {
+        enum err e = transition_enter();
+        if (e)
+            return e;
+        guest.want = MODE_NATIVE;
+    }
+    uint64_t start = clock_us(), start_tsc = cpu_rdtsc();
+    enum err e = capture_when_quiet();
+    if (e)
+        return e;
+    last_times.capture_us = clock_us() - start;
+    base_begin(request->meta.parent);
+    live = live && go_on();
+    if (live)
+        note_stop(start, start_tsc);
+    e = (live ? write_live(request, result) : write_stopped(request, result));
+    if (!live)
+        note_stop(start, start_tsc);
+    if (!e && live_ready())
         base_is(checkpoint_store(), result->id);
     return e;
 }
@@ -272,8 +281,8 @@ enum err checkpoint_save(const char *label, bool full, struct ckpt_result *resul
     if (guest.run != GUEST_RUNNING)
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
     enum err e = checkpoint_reopen();
+    uint64_t parent = full || e ? 0 : base_find(checkpoint_store());
     if (!e) {
-        uint64_t parent = full ? 0 : base_find(checkpoint_store());
         struct ckpt_request request = {
             .meta = {.label = label,
                      .time = (int64_t)wallclock_unix_s(),
@@ -295,9 +304,9 @@ enum err checkpoint_save(const char *label, bool full, struct ckpt_result *resul
     }
     if (made_count < ARRAY_LEN(made_here))
         made_here[made_count++] = result->id;
-    log_line("ckpt", "checkpoint: id=%llu pages=%llu zero=%llu unchanged=%llu bytes=%llu stop_us=%llu",
-             (unsigned long long)result->id, (unsigned long long)result->pages, (unsigned long long)result->zero_pages,
-             (unsigned long long)result->unchanged_pages, (unsigned long long)result->bytes,
-             (unsigned long long)guest.stop_last_us);
+    struct live_counts live = live_counts();
+    log_line("ckpt", "checkpoint: id=%llu parent=%llu unchanged=%llu stop_us=%llu copied=%llu waits=%llu",
+             (unsigned long long)result->id, (unsigned long long)parent, (unsigned long long)result->unchanged_pages,
+             (unsigned long long)guest.stop_last_us, (unsigned long long)live.kept, (unsigned long long)live.waits);
     return E_OK;
 }

@@ -190,5 +190,7 @@ void startup_begin(struct cpu *c)
     enum err e = transition_start(c);
     if (e)
         log_line("smp", "cpu cannot be started virtual: cpu=%u %s", c->index, err_name(e));
+    else
+        __atomic_store_n(&c->start_vector, 0, __ATOMIC_SEQ_CST); /* the second start-up IPI of the usual two */
     apic_watch_update();
 }

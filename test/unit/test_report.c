@@ -51,6 +51,7 @@ static void fill(struct status_report *r)
     r->first_guest_us = 77;
     r->cycles.enter = 11;
     r->cycles.leave = 22;
+    r->cycles.stop = 33;
     r->checkpoint.bytes = 1;
     r->checkpoint.capture_us = 2;
     r->checkpoint.write_us = 3;
@@ -79,8 +80,9 @@ START_TEST(status_json_is_the_contract)
     ck_assert(strstr(text, ",\"hlt\":0,"));
     ck_assert(strstr(text, "},\"stops_us\":{\"last\":1500,\"max\":2500},"));
     /* Beyond the contract: at the end, in this order. */
-    ck_assert(strstr(text, "],\"first_guest_us\":77,\"cycles\":{\"enter\":11,\"leave\":22},\"checkpoint\":{\"bytes\":1,"
-                           "\"capture_us\":2,\"write_us\":3,\"wait_us\":4,\"commit_us\":5}"));
+    ck_assert(strstr(
+        text, "],\"first_guest_us\":77,\"cycles\":{\"enter\":11,\"leave\":22,\"stop\":33},\"checkpoint\":{\"bytes\":1,"
+              "\"capture_us\":2,\"write_us\":3,\"wait_us\":4,\"commit_us\":5}"));
     ck_assert_ptr_null(strchr(text, '\n'));
 }
 END_TEST

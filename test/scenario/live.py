@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Checkpoints of a guest that goes on: chains, what it writes meanwhile, what happens to it meanwhile."""
+import re
+import time
+
+import machine
+import moments
+import steps
+from saving_tools import committed, sojstore
+from scenario import check, scenario
+
+MARKS = 6
+
+
+def last_checkpoint(m):
+    """What the log says of the newest one."""
+    lines = [line for line in m.sojourn.run("log", 20 * m.slow) if "ckpt: checkpoint: " in line]
+    check(lines, "no checkpoint in the log")
+    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", lines[-1])}
+
+
+def chain(m):
+    """A checkpoint for each mark, from both modes; what is in them is told apart by a mark and a changed tree."""
+    rows = []
+    for number in range(MARKS):
+        if number:
+            want = "native" if number % 3 else "virtual"
+            if steps.status(m)["mode"] != want:
+                (steps.to_native if want == "native" else steps.to_virtual)(m)
+        moments.mark(m, f"m{number}")
+        m.guest.run("work dirty mib=1", 60 * m.slow)
+        rows.append(steps.checkpoint(m, f"mark {number}"))
+        log = last_checkpoint(m)
+        check(log["parent"] == (rows[-2]["id"] if number else 0), f"checkpoint {number} builds on {log['parent']}")
+        m.guest.work_check(60 * m.slow)
+    return rows
+
+
+@scenario(rigs=("qemu",), timeout=200)
+def incremental(m):
+    """A full checkpoint and some that build on it: small, each restored in place, the last one cold; pinned, deleted in order."""
+    image = steps.boot(m)
+    m.guest.work_start("mib=12")
+    rows = chain(m)
+    check(rows[0]["kind"] == "full" and rows[0]["parent"] is None, f"the first one: {rows[0]}")
+    for before, row in zip(rows, rows[1:]):
+        check(row["kind"] == "incremental" and row["parent"] == before["id"], f"{row} does not build on {before['id']}")
+        check(row["bytes"] < rows[0]["bytes"] / 3, f"{row['bytes']} bytes after {rows[0]['bytes']}")
+    stops = steps.status(m)["stops_us"]
+    for number in range(len(rows)):
+        steps.restore(m, str(rows[number]["id"]))
+        check(moments.marked(m) == f"m{number}", f"restore of {rows[number]['id']}: the guest is from {moments.marked(m)}")
+        m.guest.work_check(60 * m.slow)
+    # After a restore nothing is known about memory: the next one stands for itself.
+    alone = steps.checkpoint(m, "alone")
+    check(alone["kind"] == "full", f"after a restore: {alone}")
+    m.sojourn.run(f"delete {alone['id']}", 20 * m.slow)
+    steps.refused(m, f"delete {rows[0]['id']}", "E_BUSY")
+    m.sojourn.run(f"pin {rows[-1]['id']}", 20 * m.slow)
+    steps.refused(m, f"delete {rows[-1]['id']}", "E_PINNED")
+    m.sojourn.run("verify", 60 * m.slow)
+    check(0 < stops["last"] <= stops["max"], f"stops: {stops}")
+    moments.cold(m, image, f"m{len(rows) - 1}")
+    m.sojourn.run(f"pin {rows[-1]['id']} off", 20 * m.slow)
+    m.sojourn.run(f"delete {rows[-1]['id']}", 20 * m.slow)
+    steps.restore(m)
+    check(moments.marked(m) == f"m{len(rows) - 2}", "the one before the newest is not what was restored")
+    m.power_cut()
+    check(committed(image) == [row["id"] for row in rows[:-1]], f"the store has {committed(image)}")
+    done = sojstore("verify", image)
+    check(done.returncode == 0, f"sojstore verify: {done.stdout}")
+
+
+@scenario(rigs=("qemu",), timeout=120)
+def written_meanwhile(m):
+    """The guest rewrites more memory than the pool holds while it is saved slowly (rate=): what is restored is the cut."""
+    for cpus in (1, 4):
+        m.power_cut()
+        steps.boot(m, cpus=cpus, options=f"{steps.OPTIONS} rate=40")
+        m.guest.work_start("mib=16")
+        m.guest.run("head -c 16000000 /dev/urandom >/tmp/blob; (while :; do cat /tmp/blob >/tmp/churn; done & "
+                    "echo $! >/tmp/rewrite.pid) 2>/dev/null; sleep 0.2", 60)
+        moments.mark(m, "cut")
+        begin = time.monotonic()
+        steps.checkpoint(m)
+        took = time.monotonic() - begin
+        check(took > 3, f"256 MiB at 40 MiB a second took {took:.1f} s")
+        log = last_checkpoint(m)
+        check(log["copied"] > 700, f"not even as much was written meanwhile as the pool holds: {log}")
+        m.guest.run("kill $(cat /tmp/rewrite.pid)", 20)
+        moments.mark(m, "later")
+        steps.restore(m)
+        check(moments.marked(m) == "cut", f"the guest is from {moments.marked(m)}")
+        m.guest.run("kill $(cat /tmp/rewrite.pid)", 20)
+        m.guest.work_check()
+        steps.to_native(m)
+        steps.time_is_whole(m)
+
+
+@scenario(rigs=("qemu",), timeout=120)
+def asked_meanwhile(m):
+    """Commands that come while a checkpoint is written are carried out after it; a guest that dies meanwhile harms it not."""
+    image = steps.boot(m, options="console=com2 settle=never on-crash=hold", cmdline=steps.QUIET + " reboot=t")
+    m.guest.work_start("mib=8")
+    moments.mark(m, "cut")
+    m.sojourn.drop()
+    m.sojourn.send("checkpoint\r")
+    m.sojourn.send("leave\rcheckpoint\renter\r")
+    for what in ("checkpoint", "leave", "checkpoint", "enter"):
+        m.sojourn.expect(r"(?m)^ok\r?\n", 30)
+    now = steps.wait_mode(m, "virtual")
+    # The second one was taken from a native guest: entered for it, and left again.
+    check(now["transitions"]["leave"] == 2 and len(steps.checkpoints(m)) == 2, f"not all was carried out: {now}")
+    m.guest.work_check()
+    # The cut is at once, the end a second later.
+    moments.mark(m, "last")
+    m.sojourn.drop()
+    m.sojourn.send("checkpoint --full\r")
+    time.sleep(0.2)
+    m.guest.send("reboot -f\n")
+    m.sojourn.expect(r"(?m)^ok\r?\n", 30)
+    machine.wait_until("the guest is dead", 10, lambda: steps.status(m)["guest"] == "parked")
+    check(len(steps.checkpoints(m)) == 3, "the checkpoint of a dying guest is not there")
+    steps.restore(m)
+    check(moments.marked(m) == "last", f"the guest is from {moments.marked(m)}")
+    m.guest.work_check()
+    m.power_cut()
+    done = sojstore("verify", image)
+    check(done.returncode == 0, f"sojstore verify: {done.stdout}")
