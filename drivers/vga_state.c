@@ -91,7 +91,10 @@ static void copy_from(uint8_t *to, uint64_t from, uint32_t bytes)
 {
     const void *source = phys_to_virt((hpa_t){from});
     uint64_t words = bytes / 4;
-    __asm__ volatile("rep movsl" : "+D"(to), "+S"(source), "+c"(words) : : "memory"); /* the guest is stopped meanwhile */
+    __asm__ volatile("rep movsl"
+                     : "+D"(to), "+S"(source), "+c"(words)
+                     :
+                     : "memory"); /* the guest is stopped meanwhile */
 }
 
 static void copy_to(uint64_t to, const uint8_t *from, uint32_t bytes)

@@ -71,6 +71,7 @@
     X(E_FULL, "the store is full; delete a checkpoint") \
     X(E_TOOSMALL, "the partition is too small for a store") \
     X(E_NOTFOUND, "no such checkpoint; type list") \
+    X(E_DMA, "a device may write memory meanwhile; the log names it; stop it, or start with unknown-dma=warn") \
     X(E_PINNED, "the checkpoint is pinned; pin ID off first") \
     X(E_SHARED, "the store's disk controller is shared with the guest; give the store a controller of its own") \
     X(E_BOUNDS, "outside the partition") \

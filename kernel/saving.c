@@ -244,7 +244,9 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
 
 static enum err save(struct ckpt_request *request, struct ckpt_result *result)
 {
-    bool live = live_ready() && !bus_masters_active();
+    bool alone = !bus_masters_active(), live = alone && live_ready();
+    if (!alone && machine.options.unknown_dma == DMA_CHOICE_REFUSE)
+        return E_DMA;
     if (live_ready()) {
         request->next = next_page;
         request->unchanged = page_unchanged;
