@@ -237,7 +237,10 @@ static enum err wait_command(struct ahci_disk *disk)
         if (verdict == AHCI_DONE)
             return E_OK;
         if (verdict == AHCI_PENDING && !late) {
-            clock_delay_us(POLL_US);
+            if (disk->dev.idle)
+                disk->dev.idle();
+            else
+                clock_delay_us(POLL_US);
             continue;
         }
         enum err e = verdict == AHCI_GONE ? E_GONE : verdict == AHCI_FAILED ? E_IO : E_TIMEOUT;

@@ -181,7 +181,10 @@ static enum err wait_command(const struct ata_disk *disk)
         if (verdict == ATA_DONE)
             return E_OK;
         if (verdict == ATA_PENDING && !late) {
-            clock_delay_us(POLL_US);
+            if (disk->dev.idle)
+                disk->dev.idle();
+            else
+                clock_delay_us(POLL_US);
             continue;
         }
         enum err e = verdict == ATA_GONE ? E_GONE : verdict == ATA_FAILED ? E_IO : E_TIMEOUT;

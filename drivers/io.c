@@ -49,6 +49,12 @@ void io_out32(uint16_t port, uint32_t value)
 /* Inline assembly instead of volatile pointers: one access of exactly this width, and a compiler barrier, so that a DMA
    structure is complete in memory before the doorbell, and is read only after the status. x86 keeps the rest in order.
  */
+void mmio_read32_all(void *to, hpa_t from, uint64_t words)
+{
+    const void *source = phys_to_virt(from);
+    __asm__ volatile("rep movsl" : "+D"(to), "+S"(source), "+c"(words) : : "memory");
+}
+
 uint32_t mmio_read32(hpa_t where)
 {
     uint32_t value;

@@ -5,7 +5,6 @@
 #include "drivers/vga_state.h"
 
 #include "bits.h"
-#include "hostmem.h"
 #include "io.h"
 
 #define VGA_PORT_ATC 0x3C0u
@@ -87,16 +86,6 @@ static uint16_t dispi_enable_get(void)
     return enable;
 }
 
-static void copy_from(uint8_t *to, uint64_t from, uint32_t bytes)
-{
-    const void *source = phys_to_virt((hpa_t){from});
-    uint64_t words = bytes / 4;
-    __asm__ volatile("rep movsl"
-                     : "+D"(to), "+S"(source), "+c"(words)
-                     :
-                     : "memory"); /* the guest is stopped meanwhile */
-}
-
 static void copy_to(uint64_t to, const uint8_t *from, uint32_t bytes)
 {
     for (uint32_t i = 0; i < bytes; i += 4)
@@ -171,11 +160,12 @@ enum err vga_capture(struct dev_vga_state *s)
         return E_OK;
     s->text_mode = 1;
     capture_registers(s);
-    copy_from(s->text, window, VGA_TEXT_BYTES);
+    mmio_read32_all(s->text, (hpa_t){window}, VGA_TEXT_BYTES / 4);
     plane2_visible();
     for (unsigned f = 0; f < VGA_FONTS; f++)
-        copy_from(s->font[f], VGA_WINDOW_GRAPHICS + dev_vga_font_offset(s->seq[VGA_SEQ_CHARACTER_MAP], f),
-                  VGA_FONT_BYTES);
+        mmio_read32_all(s->font[f],
+                        (hpa_t){VGA_WINDOW_GRAPHICS + dev_vga_font_offset(s->seq[VGA_SEQ_CHARACTER_MAP], f)},
+                        VGA_FONT_BYTES / 4);
     seq_gc_back(s);
     indices_back(s);
     return E_OK;

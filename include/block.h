@@ -17,7 +17,8 @@ struct block_dev {
     /* buf: 4-byte aligned (or better 4 KiB), from hostmem windows; must stay untouched until finish(). */
     enum err (*begin)(struct block_dev *dev, enum block_op op, uint64_t lba, uint32_t count, void *buf);
     enum err (*finish)(struct block_dev *dev); /* E_OK, E_IO, E_GONE, E_TIMEOUT; nothing in flight afterwards */
-    void *driver;                              /* the driver's own */
+    void (*idle)(void); /* what finish() does between two looks at a command that is not done; NULL: it just waits */
+    void *driver;       /* the driver's own */
 };
 
 /* A partition: every access is checked against it, so nothing outside is ever written. */

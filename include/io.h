@@ -16,6 +16,8 @@ void io_out16(uint16_t port, uint16_t value);
 void io_out32(uint16_t port, uint32_t value);
 
 uint32_t mmio_read32(hpa_t where);
+/* words times 32 bits, ascending: the one instruction for it. */
+void mmio_read32_all(void *to, hpa_t from, uint64_t words);
 uint64_t mmio_read64(hpa_t where);
 void mmio_write32(hpa_t where, uint32_t value);
 void mmio_write64(hpa_t where, uint64_t value);

@@ -36,6 +36,8 @@
 #define CUT_TRIES_MIN 50u
 #define CUT_STEP_US 2000u
 #define TURN_MAX_US 5000u
+#define DISK_TURN_US 1000u
+#define DISK_POLL_US 10u
 
 static const struct ckpt_layout *layout;
 static struct ckpt_devices devices;
@@ -229,6 +231,15 @@ static enum err write_stopped(const struct ckpt_request *request, struct ckpt_re
     return e;
 }
 
+/* While the disk is busy, with a flush above all, this CPU is the guest's. */
+static void turn_while_disk_works(void)
+{
+    uint64_t begin = clock_us();
+    run_on(DISK_TURN_US);
+    if (clock_us() - begin < DISK_POLL_US) /* it had nothing to do, or waits for the pool */
+        clock_delay_us(DISK_POLL_US);
+}
+
 static enum err write_live(struct ckpt_request *request, struct ckpt_result *result)
 {
     struct breath breath = {.since = clock_us()};
@@ -236,7 +247,10 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
     request->progress = &turns;
     if (request->meta.parent)
         live_skip_clean();
+    struct block_dev *disk = checkpoint_store()->part.dev;
+    disk->idle = turn_while_disk_works;
     enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
+    disk->idle = NULL;
     live_end();
     host_timer_stop();
     return e;

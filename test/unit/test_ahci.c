@@ -198,6 +198,27 @@ START_TEST(short_transfer_is_no_success)
 }
 END_TEST
 
+static unsigned idled;
+
+static void note_idle(void)
+{
+    idled++;
+}
+
+START_TEST(whoever_waits_is_told)
+{
+    open_ok();
+    machine.latency = 9;
+    disk.dev.idle = note_idle;
+    ck_assert_int_eq(run(BLOCK_WRITE, 8, 8), E_OK);
+    ck_assert_uint_ge(idled, 7);
+    disk.dev.idle = NULL;
+    idled = 0;
+    ck_assert_int_eq(run(BLOCK_WRITE, 8, 8), E_OK);
+    ck_assert_uint_eq(idled, 0);
+}
+END_TEST
+
 START_TEST(hang_ends_at_the_deadline)
 {
     open_ok();
@@ -528,6 +549,7 @@ static Suite *suite(void)
     tcase_add_test(t, error_once_is_retried);
     tcase_add_test(t, error_twice_is_reported_and_the_disk_stays_usable);
     tcase_add_test(t, short_transfer_is_no_success);
+    tcase_add_test(t, whoever_waits_is_told);
     tcase_add_test(t, hang_ends_at_the_deadline);
     tcase_add_test(t, engine_that_does_not_stop);
     tcase_add_test(t, hang_with_dead_link_resets_the_hba);

@@ -140,6 +140,30 @@ START_TEST(errors_retried_once)
 }
 END_TEST
 
+static unsigned idled;
+
+static void note_idle(void)
+{
+    idled++;
+}
+
+START_TEST(whoever_waits_is_told)
+{
+    machine_reset();
+    machine_add_ide(BDF, false);
+    disk_make(unit(0), 4096, true);
+    open_at(0);
+    machine.latency = 9;
+    disk.dev.idle = note_idle;
+    ck_assert_int_eq(run(BLOCK_WRITE, 8, 8), E_OK);
+    ck_assert_uint_ge(idled, 7);
+    disk.dev.idle = NULL;
+    idled = 0;
+    ck_assert_int_eq(run(BLOCK_WRITE, 8, 8), E_OK);
+    ck_assert_uint_eq(idled, 0);
+}
+END_TEST
+
 START_TEST(hang_ends_at_the_deadline)
 {
     open_at(0);
@@ -300,6 +324,7 @@ static Suite *suite(void)
     tcase_add_test(t, absent_atapi_and_dead_positions);
     tcase_add_test(t, channel_left_busy_is_reset);
     tcase_add_test(t, errors_retried_once);
+    tcase_add_test(t, whoever_waits_is_told);
     tcase_add_test(t, hang_ends_at_the_deadline);
     tcase_add_test(t, pulled_and_swapped);
     tcase_add_test(t, bounds_and_channel_sharing);

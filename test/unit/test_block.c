@@ -57,7 +57,7 @@ static void setup(void)
     for (uint32_t i = 0; i < SECTORS * 512; i++)
         image[i] = (uint8_t)(i * 13 + i / 512);
     memcpy(shadow, image, SECTORS * 512);
-    dev = (struct block_dev){"mem", SECTORS, 1, 100, mem_begin, mem_finish, NULL};
+    dev = (struct block_dev){"mem", SECTORS, 1, 100, mem_begin, mem_finish, NULL, NULL};
     commands = flushes = 0;
     begin_fails_in = finish_fails_in = 0;
     in_flight = false;

@@ -78,6 +78,12 @@ size_t pci_scan(struct pci_function *out, size_t max)
     return FUNCTIONS;
 }
 
+void pci_read_all(uint16_t bdf, uint8_t *out)
+{
+    for (unsigned reg = 0; reg < 256; reg += 4)
+        store32(out + reg, pci_read(bdf, (uint16_t)reg, 4));
+}
+
 struct pci_bar pci_read_bar(uint16_t bdf, unsigned index)
 {
     uint32_t low = pci_read(bdf, (uint16_t)(0x10 + 4 * index), 4);

@@ -156,6 +156,12 @@ static uint8_t *memory(hpa_t where)
     return m.plane2 + (where.v - 0xA0000);
 }
 
+void mmio_read32_all(void *to, hpa_t from, uint64_t words)
+{
+    for (uint64_t i = 0; i < words; i++)
+        store32((uint8_t *)to + 4 * i, load32(memory((hpa_t){from.v + 4 * i})));
+}
+
 uint32_t mmio_read32(hpa_t where)
 {
     return load32(memory(where));

@@ -60,7 +60,7 @@ static void setup(void)
 {
     image = calloc(SECTORS, 512);
     load();
-    dev = (struct block_dev){"test", SECTORS, 1, 64, file_begin, file_finish, NULL};
+    dev = (struct block_dev){"test", SECTORS, 1, 64, file_begin, file_finish, NULL, NULL};
     fail_at = -1;
     reads = writes = 0;
 }

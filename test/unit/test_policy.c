@@ -18,7 +18,7 @@ START_TEST(every_kind)
         [EXIT_NMI_WINDOW] = LEFT_ALONE,
         [EXIT_IRET] = LEFT_ALONE,
         [EXIT_CPUID] = SKIPPED,
-        [EXIT_HLT] = PARKED,
+        [EXIT_HLT] = LEFT_ALONE, /* with interrupts off it halts again */
         [EXIT_IO] = SKIPPED,
         [EXIT_RDMSR] = GP,
         [EXIT_WRMSR] = GP,
@@ -78,6 +78,18 @@ START_TEST(every_kind)
     run();
     expect_parked("unknown");
     ck_assert_ptr_nonnull(strstr(guest.park_reason, "0x7b")); /* the vendor's own number */
+}
+END_TEST
+
+START_TEST(hlt_is_a_spurious_wake_up)
+{
+    start(_i, EXIT_HLT);
+    vreg[VREG_RFLAGS] |= RFLAGS_IF;
+    run();
+    ck_assert_uint_eq(vreg[VREG_RIP], RIP + INSN_LEN);
+    ck_assert(vreg[VREG_RFLAGS] & RFLAGS_IF);
+    ck_assert_uint_eq(seen.shadow_ends, 1); /* else the interrupt that waits would wait for another HLT */
+    ck_assert_int_eq(guest.run, GUEST_RUNNING);
 }
 END_TEST
 
@@ -538,6 +550,7 @@ static Suite *suite(void)
     Suite *s = suite_create("policy");
     TCase *t = tcase_create("both vendors");
     tcase_add_loop_test(t, every_kind, 0, 2);
+    tcase_add_loop_test(t, hlt_is_a_spurious_wake_up, 0, 2);
     tcase_add_loop_test(t, cpuid_hides_and_mirrors, 0, 2);
     tcase_add_loop_test(t, cpuid_syscall_bit_follows_the_mode_on_intel, 0, 2);
     tcase_add_loop_test(t, ports_that_are_there, 0, 2);
