@@ -213,7 +213,7 @@ guest: $(if $(wildcard test/guest/guest.mk),guests) ## guest kernel, initramfs a
 	tools/fetch-kernel cloud
 	tools/mk-initramfs $(B)/guest/initrd.img
 scenarios: all guest ## whole-machine tests on both rigs (ONLY="name ..." picks some)
-	test/rig/run $(ONLY)
+	test/rig/run $(if $(filter-out 1,$(shell nproc)),--lanes) $(ONLY)
 test: ## check + unit + scenarios
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit

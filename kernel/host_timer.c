@@ -87,4 +87,5 @@ void host_timer_stop(void)
         log_line("timer", "an interrupt line cannot be given back: gsi=%u", line);
     ioapic_clear_override(line);
     running = armed = false;
+    console_irq_hush(); /* its NMI may have been one with the timer's: the next pump looks for itself */
 }

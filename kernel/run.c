@@ -218,12 +218,13 @@ static void sort_nmi(struct cpu *c, enum exit_kind kind)
     if (cpu_leads(c)) {
         /* Before the console, which may put another guest in this one's place. */
         bool counter = came && lapic_counter_nmi();
-        if (came && host_timer_take())
-            came--;
+        bool timer = came && host_timer_take();
         if (!came)
             console_irq_exited();
         else if (console_irq_take()) /* asked even if another CPU sent one: two NMIs may come as one */
             came = 0;
+        else if (timer)
+            came--;
         if (counter)
             came = 1 + sent;
     }

@@ -29,6 +29,7 @@
 #include "kernel/transition.h"
 #include "kernel/wallclock.h"
 #include "log.h"
+#include "str.h"
 
 #include <string.h>
 
@@ -174,8 +175,7 @@ static void note_stop(uint64_t start, uint64_t start_tsc)
     guest.stop_max_us = max_u64(guest.stop_max_us, guest.stop_last_us);
 }
 
-/* After an extent: half of this CPU's time is the guest's, or more if rate= says so. Without a timer its turns are as long
-   as from one of its interrupts to the next, and so are the host's. */
+/* After an extent: half of this CPU's time is the guest's, or more if rate= says so. */
 static void breathe(void *ctx, uint64_t done, uint64_t total)
 {
     struct breath *b = ctx;
@@ -315,6 +315,8 @@ enum err checkpoint_save(const char *label, bool full, struct ckpt_result *resul
     last_times.wait_us = result->wait_us;
     last_times.commit_us = result->commit_us;
     if (e) {
+        if (e == E_BUSY)
+            (void)str_format(text, len, "no quiet moment: cpu %u: %s; try again", not_quiet.cpu, not_quiet.why);
         log_line("ckpt", "checkpoint failed: %s", err_name(e));
         return e;
     }

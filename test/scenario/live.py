@@ -76,7 +76,7 @@ def written_meanwhile(m):
     """The guest rewrites more memory than the pool holds while it is saved slowly (rate=): what is restored is the cut."""
     for cpus in (1, 4):
         m.power_cut()
-        steps.boot(m, cpus=cpus, options=f"{steps.OPTIONS} rate=40")
+        steps.boot(m, cpus=cpus, options=f"{steps.OPTIONS} rate=80")
         m.guest.work_start("mib=16")
         m.guest.run("head -c 16000000 /dev/urandom >/tmp/blob; (while :; do cat /tmp/blob >/tmp/churn; done & "
                     "echo $! >/tmp/rewrite.pid) 2>/dev/null; sleep 0.2", 60)
@@ -84,7 +84,7 @@ def written_meanwhile(m):
         begin = time.monotonic()
         steps.checkpoint(m)
         took = time.monotonic() - begin
-        check(took > 3, f"256 MiB at 40 MiB a second took {took:.1f} s")
+        check(took > 2, f"256 MiB at 80 MiB a second took {took:.1f} s")
         log = last_checkpoint(m)
         check(log["copied"] > 700, f"not even as much was written meanwhile as the pool holds: {log}")
         m.guest.run("kill $(cat /tmp/rewrite.pid)", 20)
@@ -109,8 +109,8 @@ def asked_meanwhile(m):
     for what in ("checkpoint", "leave", "checkpoint", "enter"):
         m.sojourn.expect(r"(?m)^ok\r?\n", 30)
     now = steps.wait_mode(m, "virtual")
-    # The second one was taken from a native guest: entered for it, and left again.
-    check(now["transitions"]["leave"] == 2 and len(steps.checkpoints(m)) == 2, f"not all was carried out: {now}")
+    # The second one was taken from a native guest: entered for it, and left again unless `enter` came first.
+    check(now["transitions"]["leave"] in (1, 2) and len(steps.checkpoints(m)) == 2, f"not all was carried out: {now}")
     m.guest.work_check()
     # The cut is at once, the end a second later.
     moments.mark(m, "last")

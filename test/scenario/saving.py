@@ -36,7 +36,7 @@ def restore_rounds_bochs(m):
 
 
 def chain_on_bochs(m):
-    """VMX: a full checkpoint, one that builds on it by dirty tracking, one by hashes; back to the first two in place."""
+    """VMX: a full checkpoint, one that builds on it by dirty tracking, one by hashes; back to the second in place."""
     moments.mark(m, "full")
     rows = [steps.checkpoint(m, "full")]
     moments.mark(m, "tracked")
@@ -47,10 +47,9 @@ def chain_on_bochs(m):
     check([row["kind"] for row in rows] == ["full", "incremental", "incremental"], f"kinds: {rows}")
     check(rows[1]["bytes"] < rows[0]["bytes"] / 8 and rows[2]["bytes"] < rows[0]["bytes"] / 3, f"sizes: {rows}")
     steps.crash(m)
-    for row in (rows[1], rows[0]):
-        steps.restore(m, str(row["id"]))
-        check(moments.marked(m) == row["label"], f"restore of {row['label']}: the guest is from {moments.marked(m)}")
-        m.guest.work_check(60 * m.slow)
+    steps.restore(m, str(rows[1]["id"]))
+    check(moments.marked(m) == "tracked", f"the guest is from {moments.marked(m)}")
+    m.guest.work_check(60 * m.slow)
     for row in reversed(rows):
         m.sojourn.run(f"delete {row['id']}", 20 * m.slow)
 
