@@ -20,12 +20,13 @@ class Skip(Exception):
 REGISTERED = []
 
 
-def scenario(rigs=("qemu", "bochs"), timeout=180, long=False):
-    """Mark a function as a scenario; timeout is for QEMU and tripled on Bochs."""
+def scenario(rigs=("qemu", "bochs"), timeout=180, long=False, alone=()):
+    """Mark a function as a scenario; timeout is for QEMU and tripled on Bochs. alone: on these rigs nothing else runs
+    beside it, because several CPUs' threads, or clocks that are compared, suffer from waiting for a CPU."""
 
     def mark(function):
         for rig in rigs:
-            REGISTERED.append({"name": f"{function.__name__}.{rig}", "function": function, "rig": rig, "long": long,
+            REGISTERED.append({"name": f"{function.__name__}.{rig}", "function": function, "rig": rig, "long": long, "alone": rig in alone,
                                "timeout": timeout * (3 if rig == "bochs" else 1), "doc": (function.__doc__ or "").strip()})
         return function
 

@@ -71,7 +71,7 @@ def incremental(m):
     check(done.returncode == 0, f"sojstore verify: {done.stdout}")
 
 
-@scenario(rigs=("qemu",), timeout=120)
+@scenario(rigs=("qemu",), timeout=120, alone=("qemu",))
 def written_meanwhile(m):
     """The guest rewrites more memory than the pool holds while it is saved slowly (rate=): what is restored is the cut."""
     for cpus in (1, 4):

@@ -191,7 +191,7 @@ def cycles_no_kpti(m):
     cycles(m, "off")
 
 
-@scenario(rigs=("qemu",), timeout=250)
+@scenario(rigs=("qemu",), timeout=250, alone=("qemu",))
 def cycles_smp(m):
     """300 times enter and leave with four busy CPUs."""
     cycles(m, "on", cpus=4, rounds=220)
@@ -209,7 +209,7 @@ def cycles_no_kpti_bochs(m):
     cycles(m, "off")
 
 
-@scenario(rigs=("qemu",), timeout=120)
+@scenario(rigs=("qemu",), timeout=120, alone=("qemu",))
 def guest_nmi(m):
     """The guest's own NMIs reach its handler, native and virtual, registers intact; Sojourn's never do."""
     steps.boot(m)

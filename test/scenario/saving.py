@@ -54,7 +54,7 @@ def chain_on_bochs(m):
         m.sojourn.run(f"delete {row['id']}", 20 * m.slow)
 
 
-@scenario(timeout=250)
+@scenario(timeout=250, alone=("qemu",))
 def cold_restore(m):
     """Checkpoint, power cut, cold start: the guest goes on where it was and ends native. Then a reset, and the old log."""
     mem = 256 if m.rig == "qemu-svm" else 128

@@ -31,12 +31,10 @@ def virtual(m, count):
     check(seen == count, f"{seen} CPUs are virtual, not {count}")
 
 
-HOTPLUG = ((steps.to_virtual, None), (steps.to_native, steps.to_virtual), (steps.to_native, None), (steps.to_virtual, steps.to_native))
-
-
-def hotplug(m, last, rounds=HOTPLUG):
+def hotplug(m, last):
     """The last CPU goes and comes back in each mode, and through a change of mode while it is away."""
-    for there, back in rounds:
+    for there, back in ((steps.to_virtual, None), (steps.to_native, None), (steps.to_virtual, steps.to_native),
+                        (steps.to_native, steps.to_virtual)):
         if steps.status(m)["mode"] != there.__name__[3:]:
             there(m)
         set_online(m, last, False)
@@ -51,7 +49,7 @@ def hotplug(m, last, rounds=HOTPLUG):
         steps.to_native(m)
 
 
-@scenario(rigs=("qemu",), timeout=200)
+@scenario(rigs=("qemu",), timeout=200, alone=("qemu",))
 def smp_hotplug(m):
     """Four CPUs come up virtual; one goes offline and comes back, in both modes and across changes of mode."""
     steps.boot(m, cpus=4)
@@ -64,7 +62,7 @@ def smp_hotplug(m):
     steps.time_is_whole(m)
 
 
-@scenario(rigs=("qemu",), timeout=200)
+@scenario(rigs=("qemu",), timeout=200, alone=("qemu",))
 def smp_few(m):
     """maxcpus=2 on a machine of four: two CPUs are never started, and are left alone; then they are started natively."""
     steps.boot(m, cpus=4, cmdline=f"{steps.QUIET} maxcpus=2")
@@ -81,7 +79,7 @@ def smp_few(m):
     check(every_cpu_works(m) == 4, "a CPU is missing")
 
 
-@scenario(rigs=("qemu",), timeout=300)
+@scenario(rigs=("qemu",), timeout=300, alone=("qemu",))
 def smp_saving(m):
     """Four CPUs: checkpoint and restore in place from both modes, and cold."""
     image = steps.boot(m, cpus=4)
@@ -109,7 +107,7 @@ def smp_bochs(m):
     steps.boot(m, cpus=2, mem_mib=128, cmdline=f"{steps.QUIET} nowatchdog")
     virtual(m, 2)
     m.guest.work_start("mib=4 busy", 60 * m.slow)
-    hotplug(m, 1, HOTPLUG[:2])
+    hotplug(m, 1)
     steps.cycle(m, 100)
     steps.time_is_whole(m)
     m.guest.work_check(60 * m.slow)
