@@ -20,6 +20,10 @@
 #define PAYABLE_MAX_S 60u
 #define HPET_CONFIG 0x10u
 #define HPET_COUNTER 0xf0u
+#define HPET_PERIOD_SHIFT 32
+#define MOMENT_TRIES 8u
+#define ALIGN_TRIES 8u
+#define ALIGNED_US 20u
 #define HPET_CONFIG_ENABLE BIT(0)
 
 static bool writable, has_adjust;
@@ -97,6 +101,32 @@ bool tsc_debt_payable(void)
     return guest.backend->set_tsc_offset && debt / PAYABLE_MAX_S <= clock_tsc_hz();
 }
 
+/* Readings of both clocks that belong together. */
+struct moment {
+    uint64_t tsc, hpet;
+};
+
+static struct moment same_moment(uint64_t hpet)
+{
+    struct moment best = {0, 0};
+    uint64_t least = UINT64_MAX;
+    for (unsigned i = 0; i < MOMENT_TRIES; i++) {
+        uint64_t before = cpu_rdtsc(), counter = mmio_read64((hpa_t){hpet + HPET_COUNTER}), after = cpu_rdtsc();
+        if (after - before < least) {
+            least = after - before;
+            best = (struct moment){before + least / 2, counter};
+        }
+    }
+    return best;
+}
+
+/* So many cycles of the TSC, at most a few seconds of them, in ticks of the HPET. */
+static uint64_t hpet_ticks(uint64_t hpet, uint64_t cycles)
+{
+    uint64_t ns = cycles * 1000000 / (clock_tsc_hz() / 1000);
+    return ns * 1000000 / (mmio_read64((hpa_t){hpet}) >> HPET_PERIOD_SHIFT);
+}
+
 bool tsc_debt_pay(void)
 {
     if (!debt)
@@ -107,18 +137,27 @@ bool tsc_debt_pay(void)
                    (unsigned long long)(debt / (clock_tsc_hz() / 1000)));
     if (smp_stop())
         return false; /* a CPU did not come: another time */
-    uint64_t hpet = machine.acpi.hpet_address, config = 0, counter = 0;
+    uint64_t hpet = machine.acpi.hpet_address, config = 0;
+    struct moment m = {.tsc = cpu_rdtsc()};
     if (hpet) {
+        m = same_moment(hpet);
         config = mmio_read64((hpa_t){hpet + HPET_CONFIG});
         mmio_write64((hpa_t){hpet + HPET_CONFIG}, config & ~HPET_CONFIG_ENABLE);
-        counter = mmio_read64((hpa_t){hpet + HPET_COUNTER});
     }
-    uint64_t start = cpu_rdtsc(), end = deadline_in_us((PAYABLE_MAX_S + 1) * 1000000ull);
-    while (cpu_rdtsc() - start < debt && !deadline_passed(end))
+    uint64_t end = deadline_in_us((PAYABLE_MAX_S + 1) * 1000000ull);
+    while (cpu_rdtsc() - m.tsc < debt && !deadline_passed(end))
         console_irq_send();
-    if (hpet) {
-        mmio_write64((hpa_t){hpet + HPET_COUNTER}, counter);
+    /* An emulator may stand still anywhere between these lines, and a guest that compares the two clocks would give up its
+       TSC for less than a millisecond: look what came of it. */
+    for (unsigned tries = 0; hpet && tries < ALIGN_TRIES; tries++) {
+        mmio_write64((hpa_t){hpet + HPET_CONFIG}, config & ~HPET_CONFIG_ENABLE);
+        mmio_write64((hpa_t){hpet + HPET_COUNTER}, m.hpet + hpet_ticks(hpet, cpu_rdtsc() - m.tsc - debt));
         mmio_write64((hpa_t){hpet + HPET_CONFIG}, config);
+        struct moment now = same_moment(hpet);
+        uint64_t want = m.hpet + hpet_ticks(hpet, now.tsc - m.tsc - debt);
+        uint64_t off = now.hpet > want ? now.hpet - want : want - now.hpet;
+        if (off <= hpet_ticks(hpet, clock_tsc_hz() / 1000000 * ALIGNED_US))
+            break;
     }
     debt = 0;
     tsc_debt_apply();
