@@ -8,6 +8,8 @@
 #include "io.h"
 
 #define HPET_COUNTER_TRIES 4
+#define ALIGN_TRIES 8u
+#define ALIGNED_US 50u
 #define FS_PER_US 1000000000ull
 #define SPARE_TIMER_FIRST 2u /* 0 and 1 are the legacy replacement's */
 #define SPARE_MIN_US 20u
@@ -190,7 +192,18 @@ enum err hpet_restore(const struct dev_hpet_state *s, const struct dev_clock_pla
     write32(HPET_REG_STATUS, ~0u); /* write one to clear: levels of the past */
     for (uint32_t n = 0; n < timers; n++)
         restore_timer(s, n, planned ? dev_clock_hpet_at(plan, raw_tsc()) : s->counter);
-    write64(HPET_REG_COUNTER, planned ? dev_clock_hpet_at(plan, raw_tsc()) : s->counter);
-    write32(HPET_REG_CONFIG, (uint32_t)s->config);
+    /* An emulator may stand still between two of these lines, and a guest that compares the clocks would give one of them up:
+       look what came of it. */
+    int64_t near = (int64_t)(ALIGNED_US * FS_PER_US / HPET_CAP_PERIOD_FS(s->capabilities));
+    for (unsigned tries = 0; tries < ALIGN_TRIES; tries++) {
+        write32(HPET_REG_CONFIG, (uint32_t)(s->config & ~HPET_CONFIG_ENABLE));
+        write64(HPET_REG_COUNTER, planned ? dev_clock_hpet_at(plan, raw_tsc()) : s->counter);
+        write32(HPET_REG_CONFIG, (uint32_t)s->config);
+        if (!planned || !(s->config & HPET_CONFIG_ENABLE))
+            break;
+        int64_t off = (int32_t)(read32(HPET_REG_COUNTER) - (uint32_t)dev_clock_hpet_at(plan, raw_tsc()));
+        if (off <= near && -off <= near)
+            break;
+    }
     return E_OK;
 }
