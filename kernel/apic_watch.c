@@ -6,7 +6,8 @@
  *   held      not started yet, or reset
  *   suspect   it executed WBINVD with interrupts off. That is how a CPU goes offline: caches written back, then halted
  *             for good; bringing it back takes an INIT. Others do that as well (MTRR updates), and then show that they
- *             are alive by the next exit with interrupts on, or by using their APIC.
+ *             are alive by the next exit with interrupts on, or by using their APIC. Or nobody saw what it did before,
+ *             because it was native or is restored, and its interrupts are off.
  *
  * A settled guest on all its CPUs is not watched, and exits for nothing. x2APIC's ICR is one MSR and costs nothing else,
  * but is switched along. */
@@ -79,6 +80,17 @@ void apic_watch_suspect(struct cpu *c)
     apic_watch_update();
 }
 
+void apic_watch_loaded(struct cpu *c)
+{
+    c->suspect = !cpu_leads(c) && !(c->state->rflags & RFLAGS_IF);
+}
+
+void apic_watch_exited(struct cpu *c)
+{
+    if (c->suspect && guest.backend->get(&c->vcpu, VREG_RFLAGS) & RFLAGS_IF)
+        apic_watch_alive(c);
+}
+
 void apic_watch_alive(struct cpu *c)
 {
     if (!c->suspect)
@@ -141,6 +153,7 @@ bool apic_watch_icr(struct cpu *c, uint64_t value)
     struct icr_command cmd = icr_decode((uint32_t)value, (uint32_t)(value >> 32), true);
     if (cmd.kind != ICR_OTHER)
         return carry_out(c, &cmd);
+    apic_watch_alive(c);
     return cpu_wrmsr_safe(MSR_IA32_X2APIC_ICR, value);
 }
 

@@ -12,8 +12,13 @@ enum err apic_watch_init(void) MUST_USE;
 void apic_watch_update(void);
 /* A guest CPU carried out WBINVD with interrupts off: it may be about to go offline, and be started again later. */
 void apic_watch_suspect(struct cpu *c);
-/* It exited with interrupts on, or used its APIC: it is alive. */
+/* It used its APIC: it is alive. */
 void apic_watch_alive(struct cpu *c);
+/* It exited; with interrupts on it is alive. */
+void apic_watch_exited(struct cpu *c);
+/* c->state comes from a native guest or a checkpoint, and nobody saw what the CPU did before. Update follows when all
+   CPUs are done. */
+void apic_watch_loaded(struct cpu *c);
 
 /* Is this guest-physical address the APIC's page, and the write to be carried out by apic_watch_write()? */
 bool apic_watch_covers(uint64_t gpa);

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "cpu.h"
 #include "drivers/lapic.h"
+#include "kernel/apic_watch.h"
 #include "kernel/console.h"
 #include "kernel/console_irq.h"
 #include "kernel/crash.h"
@@ -298,6 +299,7 @@ static void run_once(struct cpu *c)
     follow_interrupt(c, x.kind);
     policy_exit(c, &x);
     if (!cpu_leads(c)) {
+        apic_watch_exited(c);
         note_cr3(c, clock_us());
         look_for_user_mode(c);
     }

@@ -36,6 +36,7 @@
 #include "bits.h"
 #include "cpu.h"
 #include "hostmem.h"
+#include "kernel/apic_watch.h"
 #include "kernel/console_irq.h"
 #include "kernel/digest.h"
 #include "kernel/gateway_data.h"
@@ -341,6 +342,7 @@ static enum err enter_prepare(struct cpu *c)
     if (!e)
         e = gateway_install_intact(c);
     c->enter_from_tsc = c->gate->tsc_in;
+    apic_watch_loaded(c);
     return e ? e : load_control_structure(c);
 }
 
@@ -368,6 +370,7 @@ enum err transition_enter(void)
         gateway_install_hide();
         guest.mode = MODE_VIRTUAL;
         guest.enters++;
+        apic_watch_update();
     }
     smp_release();
     if (!e) {
@@ -404,6 +407,7 @@ enum err transition_load(struct cpu *c)
         c->place = CPU_HELD;
         return E_OK;
     }
+    apic_watch_loaded(c);
     state_load_mtrrs(c->state);
     state_load_live(c->state);
     state_load_xsave(c->state);

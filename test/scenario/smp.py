@@ -33,8 +33,9 @@ def virtual(m, count):
 
 def hotplug(m, last):
     """The last CPU goes and comes back in each mode, and through a change of mode while it is away."""
-    for there, back in ((steps.to_virtual, None), (steps.to_native, None), (steps.to_virtual, steps.to_native),
-                        (steps.to_native, steps.to_virtual)):
+    # That order: a CPU that came up virtual goes while nobody looks, and is started again virtual.
+    for there, back in ((steps.to_virtual, None), (steps.to_native, steps.to_virtual), (steps.to_virtual, steps.to_native),
+                        (steps.to_native, None)):
         if steps.status(m)["mode"] != there.__name__[3:]:
             there(m)
         set_online(m, last, False)
