@@ -48,7 +48,7 @@ CONSOLE_ROUNDS  equ 64          ; bound of the drain loop
 
 bits 64
 default rel
-section .gateway.text progbits alloc exec nowrite align=4096
+section .gateway.text progbits alloc exec nowrite align=16
 global gateway_nmi, gateway_out
 
 gateway_nmi:

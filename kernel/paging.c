@@ -285,7 +285,7 @@ bool paging_map_gateway(uint64_t va, const uint64_t pa[], unsigned count)
 void paging_rest_executable(bool yes)
 {
     uint64_t *pte = (uint64_t *)phys_to_virt((hpa_t){rest_table}) + slot_at((uint64_t)image_rest_start, 1);
-    uint64_t *end = pte + ((uint64_t)image_rest_end - (uint64_t)image_rest_start) / PAGE_BYTES;
+    uint64_t *end = pte + (align_up((uint64_t)image_rest_end, PAGE_BYTES) - (uint64_t)image_rest_start) / PAGE_BYTES;
     const uint64_t nx = yes ? 0 : PTE_NX;
     for (; pte < end; pte++)
         *pte = (*pte & ~PTE_NX) | nx;

@@ -6,6 +6,8 @@ extern host_trap
 global trap_stubs, trap_interrupt_stubs
 
 TRAP_STUB_BYTES equ 16
+CALL_BYTES      equ 5           ; TRAP_INTERRUPT_STUB_BYTES
+FIFTH_OF_1024   equ 205         ; rounded up: exact for what is divided here
 ; struct trap_frame (kernel/traps.h asserts them)
 FRAME_VECTOR    equ 120
 FRAME_RIP       equ 136
@@ -30,12 +32,20 @@ trap_stubs:
 section .text.trap_interrupts progbits alloc exec nowrite align=16
 trap_interrupt_stubs:
 %rep 256 - 32
-    align TRAP_STUB_BYTES, int3
-    push 0
-    push vector
-    jmp trap_common
-%assign vector vector + 1
+    call strict near .common
 %endrep
+; The return address says which one it was, and becomes the error code that the CPU does not push.
+.common:
+    push rax
+    lea rax, [trap_interrupt_stubs + CALL_BYTES]
+    neg rax
+    add rax, [rsp + 8]
+    imul eax, eax, FIFTH_OF_1024
+    shr eax, 10
+    add eax, 32
+    mov qword [rsp + 8], 0
+    xchg [rsp], rax
+    jmp trap_common
 
 section .text.traps
     align 16, int3

@@ -22,6 +22,7 @@
 #define VECTOR_DF 8u
 #define VECTOR_MC 18u
 #define TRAP_STUB_BYTES 16u
+#define TRAP_INTERRUPT_STUB_BYTES 5u
 #define PAGE_FAULT_FETCH BIT(4)
 #define GDT_CODE64 0x00af9b000000ffffull
 #define GDT_DATA 0x00cf93000000ffffull
@@ -107,9 +108,9 @@ void traps_init_cpu(struct cpu *c)
 void traps_init(void)
 {
     for (unsigned v = 0; v < ARRAY_LEN(idt); v++) {
-        uint64_t entry = v < VECTOR_FIRST_INTERRUPT
-                             ? (uint64_t)trap_stubs + TRAP_STUB_BYTES * v
-                             : (uint64_t)trap_interrupt_stubs + TRAP_STUB_BYTES * (v - VECTOR_FIRST_INTERRUPT);
+        uint64_t entry = v < VECTOR_FIRST_INTERRUPT ? (uint64_t)trap_stubs + TRAP_STUB_BYTES * v
+                                                    : (uint64_t)trap_interrupt_stubs +
+                                                          TRAP_INTERRUPT_STUB_BYTES * (v - VECTOR_FIRST_INTERRUPT);
         unsigned ist = v == VECTOR_NMI ? IST_NMI : v == VECTOR_DF || v == VECTOR_MC ? IST_DOUBLE_FAULT : IST_FAULT;
         idt[v] = (struct idt_gate){
             .offset_low = (uint16_t)entry,
