@@ -70,6 +70,7 @@ struct cpu {
     struct {
         uint64_t cr3, when_us;
     } seen_cr3[SEEN_CR3_MAX];
+    unsigned seen_last;
 
     uint64_t exits[EXIT_KIND_COUNT];
     uint64_t interrupts_seen; /* vectors >= 32 that hit the host */

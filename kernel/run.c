@@ -78,14 +78,20 @@ static void note_cr3(struct cpu *c, uint64_t now)
 {
     uint64_t cr3 = guest.backend->get(&c->vcpu, VREG_CR3) & MASK(51, 12);
     unsigned oldest = 0;
+    if (c->seen_cr3[c->seen_last].cr3 == cr3) {
+        c->seen_cr3[c->seen_last].when_us = now;
+        return;
+    }
     for (unsigned i = 0; i < SEEN_CR3_MAX; i++) {
         if (c->seen_cr3[i].cr3 == cr3) {
             c->seen_cr3[i].when_us = now;
+            c->seen_last = i;
             return;
         }
         if (c->seen_cr3[i].when_us < c->seen_cr3[oldest].when_us)
             oldest = i;
     }
+    c->seen_last = oldest;
     c->seen_cr3[oldest].cr3 = cr3;
     c->seen_cr3[oldest].when_us = now;
 }
@@ -187,7 +193,8 @@ static bool between_entries(struct cpu *c)
         console_notice("guest parked: %s; `log` has its registers; restore a checkpoint or reboot", guest.park_reason);
     }
     if (now >= next_rearm_us) {
-        console_irq_rearm();
+        if (!c->enter_from_tsc) /* else its interrupt has just led here */
+            console_irq_rearm();
         next_rearm_us = now + REARM_INTERVAL_US;
     }
     if (guest.leave_asked && guest.run != GUEST_RUNNING) {

@@ -59,23 +59,25 @@ static bool pat_valid(uint64_t pat)
     return true;
 }
 
+static bool allowed(const struct vmx_caps *caps, enum vmx_ctl which, uint64_t value)
+{
+    return (value & caps->allowed0[which]) == caps->allowed0[which] && !(value & ~(uint64_t)caps->allowed1[which]);
+}
+
 /* 27.2.1 "Checks on VMX Controls" */
 static const char *check_controls(const uint64_t *v, const struct vmx_caps *caps)
 {
     static const struct {
         enum vmcs_index row;
         const char *text;
-    } ctl[CTL_COUNT] = {
+    } ctl[] = {
         [CTL_PIN] = {VI_PIN_CONTROLS, "PIN_CONTROLS: a bit the CPU does not allow"},
         [CTL_PROC] = {VI_PROC_CONTROLS, "PROC_CONTROLS: a bit the CPU does not allow"},
         [CTL_PROC2] = {VI_PROC2_CONTROLS, "PROC2_CONTROLS: a bit the CPU does not allow"},
         [CTL_EXIT] = {VI_EXIT_CONTROLS, "EXIT_CONTROLS: a bit the CPU does not allow"},
-        [CTL_ENTRY] = {VI_ENTRY_CONTROLS, "ENTRY_CONTROLS: a bit the CPU does not allow"},
     };
-    for (unsigned i = 0; i < CTL_COUNT; i++) {
-        uint64_t value = v[ctl[i].row];
-        RULE((value & caps->allowed0[i]) == caps->allowed0[i] && !(value & ~(uint64_t)caps->allowed1[i]), ctl[i].text);
-    }
+    for (unsigned i = 0; i < ARRAY_LEN(ctl); i++)
+        RULE(allowed(caps, (enum vmx_ctl)i, v[ctl[i].row]), ctl[i].text);
     RULE(V(CR3_TARGET_COUNT) <= 4, "CR3_TARGET_COUNT: at most 4");
     RULE(!((V(IO_BITMAP_A) | V(IO_BITMAP_B)) & (PAGE_BYTES - 1)) && physical(caps, V(IO_BITMAP_A)) &&
              physical(caps, V(IO_BITMAP_B)),
@@ -93,6 +95,7 @@ static const char *check_controls(const uint64_t *v, const struct vmx_caps *caps
          "EPT_POINTER: write-back, four levels");
     RULE(!(V(EPT_POINTER) & EPTP_AD) || caps->ad, "EPT_POINTER: the CPU has no A/D bits");
     RULE(!(V(EPT_POINTER) & MASK(11, 7)) && physical(caps, V(EPT_POINTER)), "EPT_POINTER: reserved bits");
+    RULE(V(GUEST_LINK_POINTER) == ~0ull, "GUEST_LINK_POINTER: none");
     RULE(!V(EXIT_MSR_STORE_COUNT) && !V(EXIT_MSR_LOAD_COUNT) && !V(ENTRY_MSR_LOAD_COUNT),
          "EXIT_MSR_STORE_COUNT and its like: no MSR lists are used");
     return NULL;
@@ -123,10 +126,6 @@ static const char *check_event(const uint64_t *v)
 /* 27.2.2 "Checks on Host Control Registers, MSRs, and SSP" to 27.2.4 "Checks Related to Address-Space Size" */
 static const char *check_host(const uint64_t *v, const struct vmx_caps *caps)
 {
-    RULE((V(HOST_CR0) & caps->host_cr0_fixed0) == caps->host_cr0_fixed0 && !(V(HOST_CR0) & ~caps->cr0_fixed1),
-         "HOST_CR0: a fixed bit");
-    RULE((V(HOST_CR4) & caps->cr4_fixed0) == caps->cr4_fixed0 && !(V(HOST_CR4) & ~caps->cr4_fixed1),
-         "HOST_CR4: a fixed bit");
     RULE(physical(caps, V(HOST_CR3)), "HOST_CR3: beyond the physical address width");
     RULE(canonical(V(HOST_SYSENTER_ESP)) && canonical(V(HOST_SYSENTER_EIP)), "HOST_SYSENTER: not canonical");
     RULE(pat_valid(V(HOST_PAT)), "HOST_PAT: a reserved memory type");
@@ -142,8 +141,19 @@ static const char *check_host(const uint64_t *v, const struct vmx_caps *caps)
              canonical(V(HOST_IDTR_BASE)) && canonical(V(HOST_TR_BASE)),
          "HOST_BASE: not canonical");
     RULE(V(EXIT_CONTROLS) & EXIT_CTL_HOST_64, "EXIT_CONTROLS: the host is 64-bit");
-    RULE(V(HOST_CR4) & CR4_PAE, "HOST_CR4: PAE set");
     RULE(V(HOST_RIP) && canonical(V(HOST_RIP)), "HOST_RIP: canonical and there");
+    return NULL;
+}
+
+/* The rest of 27.2.1 and 27.2.2: what each load may change. */
+static const char *check_loaded(const uint64_t *v, const struct vmx_caps *caps)
+{
+    RULE(allowed(caps, CTL_ENTRY, V(ENTRY_CONTROLS)), "ENTRY_CONTROLS: a bit the CPU does not allow");
+    RULE((V(HOST_CR0) & caps->host_cr0_fixed0) == caps->host_cr0_fixed0 && !(V(HOST_CR0) & ~caps->cr0_fixed1),
+         "HOST_CR0: a fixed bit");
+    RULE((V(HOST_CR4) & caps->cr4_fixed0) == caps->cr4_fixed0 && !(V(HOST_CR4) & ~caps->cr4_fixed1),
+         "HOST_CR4: a fixed bit");
+    RULE(V(HOST_CR4) & CR4_PAE, "HOST_CR4: PAE set");
     return NULL;
 }
 
@@ -334,7 +344,6 @@ static const char *check_nonregister(const uint64_t *v, const struct vmx_caps *c
         bool steps = (V(GUEST_RFLAGS) & RFLAGS_TF) && !(V(GUEST_DEBUGCTL) & DEBUGCTL_BTF);
         RULE(steps == !!(V(GUEST_PENDING_DEBUG) & PENDING_DEBUG_BS), "GUEST_PENDING_DEBUG: BS as TF while blocked");
     }
-    RULE(V(GUEST_LINK_POINTER) == ~0ull, "GUEST_LINK_POINTER: none");
     return NULL;
 }
 
@@ -350,14 +359,18 @@ static const char *check_pdptes(const uint64_t *v, const struct vmx_caps *caps)
     return NULL;
 }
 
+const char *vmx_entry_check_fixed(const struct vmx_rows *rows, const struct vmx_caps *caps)
+{
+    const char *broken = check_controls(rows->value, caps);
+    return broken ? broken : check_host(rows->value, caps);
+}
+
 const char *vmx_entry_check(const struct vmx_rows *rows, const struct vmx_caps *caps)
 {
     const uint64_t *v = rows->value;
-    const char *broken = check_controls(v, caps);
+    const char *broken = check_loaded(v, caps);
     if (!broken)
         broken = check_event(v);
-    if (!broken)
-        broken = check_host(v, caps);
     if (!broken)
         broken = check_guest_control(v, caps);
     if (!broken)

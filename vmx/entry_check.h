@@ -6,7 +6,9 @@
 
 #include "vmx/rows.h"
 
-/* NULL: every rule holds; else the first broken one, in words that begin with the field. */
+/* NULL: every rule holds; else the first broken one, in words that begin with the field. Of the rows that are written
+   once, and of the others; those about both are with the others. */
+const char *vmx_entry_check_fixed(const struct vmx_rows *rows, const struct vmx_caps *caps) MUST_USE;
 const char *vmx_entry_check(const struct vmx_rows *rows, const struct vmx_caps *caps) MUST_USE;
 
 #endif

@@ -101,26 +101,31 @@ void vmx_event_from_vectoring(uint32_t info, uint32_t error_code, uint32_t insn_
         event->insn_len = insn_len;
 }
 
-static void build_controls(uint64_t *v, const struct vmx_caps *caps, const struct vmx_host *host,
-                           const struct vcpu_state *s)
+static void build_loaded(uint64_t *v, const struct vmx_caps *caps, const struct vmx_host *host,
+                         const struct vcpu_state *s)
+{
+    v[VI_ENTRY_CONTROLS] = caps->base[CTL_ENTRY] | (s->msr[VMSR_EFER] & EFER_LMA ? ENTRY_CTL_IA32E : 0);
+    v[VI_ENTRY_INTR_INFO] = vmx_event_info(&s->event);
+    v[VI_ENTRY_INTR_ERROR] = s->event.error_code;
+    v[VI_ENTRY_INSN_LEN] = s->event.insn_len;
+    v[VI_HOST_CR0] = host->cr0;
+    v[VI_HOST_CR4] = host->cr4;
+}
+
+static void build_controls(uint64_t *v, const struct vmx_caps *caps, const struct vmx_host *host)
 {
     v[VI_VPID] = host->vpid;
     v[VI_PIN_CONTROLS] = caps->base[CTL_PIN];
     v[VI_PROC_CONTROLS] = caps->base[CTL_PROC];
     v[VI_PROC2_CONTROLS] = caps->base[CTL_PROC2];
     v[VI_EXIT_CONTROLS] = caps->base[CTL_EXIT];
-    v[VI_ENTRY_CONTROLS] = caps->base[CTL_ENTRY] | (s->msr[VMSR_EFER] & EFER_LMA ? ENTRY_CTL_IA32E : 0);
-    v[VI_ENTRY_INTR_INFO] = vmx_event_info(&s->event);
-    v[VI_ENTRY_INTR_ERROR] = s->event.error_code;
-    v[VI_ENTRY_INSN_LEN] = s->event.insn_len;
     v[VI_IO_BITMAP_A] = host->io_bitmap_pa;
     v[VI_IO_BITMAP_B] = host->io_bitmap_pa + PAGE_BYTES;
     v[VI_MSR_BITMAP] = host->msr_bitmap_pa;
     v[VI_EPT_POINTER] = host->ept_root_pa | EPTP_TYPE_WB | EPTP_WALK_4 | (host->ept_ad ? EPTP_AD : 0);
     v[VI_CR0_MASK] = caps->cr0_fixed0;
     v[VI_CR4_MASK] = caps->cr4_fixed0;
-    v[VI_CR0_SHADOW] = s->cr0;
-    v[VI_CR4_SHADOW] = s->cr4;
+    v[VI_GUEST_LINK_POINTER] = VMCS_LINK_NONE;
 }
 
 static void build_host(uint64_t *v, const struct vmx_host *host)
@@ -132,9 +137,7 @@ static void build_host(uint64_t *v, const struct vmx_host *host)
     v[VI_HOST_TR_SELECTOR] = host->tr;
     v[VI_HOST_PAT] = host->pat;
     v[VI_HOST_EFER] = host->efer;
-    v[VI_HOST_CR0] = host->cr0;
     v[VI_HOST_CR3] = host->cr3;
-    v[VI_HOST_CR4] = host->cr4;
     v[VI_HOST_TR_BASE] = host->tss_base;
     v[VI_HOST_GDTR_BASE] = host->gdt_base;
     v[VI_HOST_IDTR_BASE] = host->idt_base;
@@ -159,18 +162,20 @@ static void build_guest(uint64_t *v, const struct vmx_caps *caps, const struct v
     v[VI_GUEST_GDTR_LIMIT] = s->gdtr.limit;
     v[VI_GUEST_IDTR_BASE] = s->idtr.base;
     v[VI_GUEST_IDTR_LIMIT] = s->idtr.limit;
-    v[VI_GUEST_LINK_POINTER] = VMCS_LINK_NONE;
     v[VI_GUEST_DEBUGCTL] = state_msr(s, VMSR_DEBUGCTL, 0);
     v[VI_GUEST_PAT] = state_msr(s, VMSR_PAT, PAT_RESET);
     v[VI_GUEST_EFER] = s->msr[VMSR_EFER];
     v[VI_GUEST_SYSENTER_CS] = s->msr[VMSR_SYSENTER_CS];
     v[VI_GUEST_SYSENTER_ESP] = s->msr[VMSR_SYSENTER_ESP];
     v[VI_GUEST_SYSENTER_EIP] = s->msr[VMSR_SYSENTER_EIP];
+    v[VI_CR0_SHADOW] = s->cr0;
+    v[VI_CR4_SHADOW] = s->cr4;
     v[VI_GUEST_CR0] = vmx_cr0_actual(caps, s->cr0);
     v[VI_GUEST_CR3] = s->cr3;
     v[VI_GUEST_CR4] = vmx_cr4_actual(caps, s->cr4);
+    bool pae = vmx_is_pae(s->cr0, s->cr4, s->msr[VMSR_EFER]);
     for (size_t i = 0; i < 4; i++)
-        v[VI_GUEST_PDPTE0 + i] = vmx_is_pae(s->cr0, s->cr4, s->msr[VMSR_EFER]) ? pdpte[i] : 0;
+        v[VI_GUEST_PDPTE0 + i] = pae ? pdpte[i] : 0;
     v[VI_GUEST_DR7] = s->dr7;
     v[VI_GUEST_RSP] = s->gpr[GPR_RSP];
     v[VI_GUEST_RIP] = s->rip;
@@ -181,11 +186,16 @@ static void build_guest(uint64_t *v, const struct vmx_caps *caps, const struct v
     v[VI_GUEST_ACTIVITY] = s->activity;
 }
 
+void vmx_rows_build_fixed(struct vmx_rows *rows, const struct vmx_caps *caps, const struct vmx_host *host)
+{
+    build_controls(rows->value, caps, host);
+    build_host(rows->value, host);
+}
+
 void vmx_rows_build(struct vmx_rows *rows, const struct vmx_caps *caps, const struct vmx_host *host,
                     const struct vcpu_state *s, const uint64_t pdpte[4])
 {
-    build_controls(rows->value, caps, host, s);
-    build_host(rows->value, host);
+    build_loaded(rows->value, caps, host, s);
     build_guest(rows->value, caps, s, pdpte);
 }
 

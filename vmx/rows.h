@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Pure. The VMCS as rows: one value for every writable field, built from the CPU's capabilities, the host's state and
-   the guest's state, and back from rows to a guest's state. Every row is written at every load, so nothing of an
-   earlier guest state can survive in a field that was forgotten. SDM 3C chapter 25 "Virtual Machine Control
+   the guest's state, and back from rows to a guest's state. Every row that a guest's state can reach is written at every
+   load, so nothing of an earlier one can survive in a field that was forgotten; the others are written once. SDM 3C chapter 25 "Virtual Machine Control
    Structures". */
 #ifndef SOJOURN_VMX_ROWS_H
 #define SOJOURN_VMX_ROWS_H
@@ -48,7 +48,9 @@ struct vmx_host {
     bool ept_ad;
 };
 
-/* pdpte: the four page-directory-pointer entries at CR3; used when the state is in PAE paging (vmx_state_is_pae).
+/* What does not change from one load to the next: VMCS_FIXED_LIST. */
+void vmx_rows_build_fixed(struct vmx_rows *rows, const struct vmx_caps *caps, const struct vmx_host *host);
+/* The rest. pdpte: the four page-directory-pointer entries at CR3; used when the state is in PAE paging (vmx_state_is_pae).
    rows: zeroed before the first time; what is not set here stays 0. */
 void vmx_rows_build(struct vmx_rows *rows, const struct vmx_caps *caps, const struct vmx_host *host,
                     const struct vcpu_state *s, const uint64_t pdpte[4]);

@@ -149,17 +149,6 @@ static enum err vmx_check_cpu(struct vcpu *v)
     return E_OK;
 }
 
-static void list_rows(struct vmx_cpu *c)
-{
-    c->present_count = 0;
-    for (uint32_t i = 0; i < VMCS_ROW_COUNT; i++) {
-        if (!vmx_field_exists(&c->caps, &vmcs_fields[i]))
-            continue;
-        c->present[c->present_count].encoding = vmcs_fields[i].field.encoding;
-        c->present[c->present_count++].row = i;
-    }
-}
-
 static enum err vmx_init_cpu(struct vcpu *v)
 {
     check_asm_numbers();
@@ -173,7 +162,6 @@ static enum err vmx_init_cpu(struct vcpu *v)
     enum err err = resolve(&c->caps, &report);
     if (err)
         return err;
-    list_rows(c);
     vmxon[0] = vmcs[0] = c->caps.revision; /* SDM 3C 25.2 "Format of the VMCS Region" */
     c->vmxon_pa = virt_to_phys(vmxon);
     c->vmcs_pa = virt_to_phys(vmcs);
@@ -241,13 +229,28 @@ static void read_pdptes(uint64_t cr3, uint64_t pdpte[4])
     memcpy(pdpte, phys_to_virt((hpa_t){cr3 & PDPT_ADDRESS}), 4 * sizeof pdpte[0]);
 }
 
-static enum err build_rows(struct vmx_cpu *c, const struct vcpu *v, const struct vcpu_state *s)
+static enum err entry_rules(const char *broken)
+{
+    if (!broken)
+        return E_OK;
+    log_line("vmx", "state refused rule=\"%s\"", broken);
+    return E_STATE;
+}
+
+static enum err build_rows(struct vmx_cpu *c, const struct vcpu_state *s)
 {
     uint64_t pdpte[4] = {0};
     if (vmx_is_pae(s->cr0, s->cr4, s->msr[VMSR_EFER]))
         read_pdptes(s->cr3, pdpte);
     c->host.cr0 = cpu_read_cr0();
     c->host.cr4 = cpu_read_cr4();
+    vmx_rows_build(&c->rows, &c->caps, &c->host, s, pdpte);
+    return entry_rules(vmx_entry_check(&c->rows, &c->caps));
+}
+
+/* Of one load after the other: the VMCS as a boot, a CPU and the host have it. Nothing in it is the guest's. */
+static enum err prepare(struct vmx_cpu *c, const struct vcpu *v)
+{
     c->host.cr3 = virt_env.host_cr3;
     c->host.gdt_base = v->host_gdt_base;
     c->host.idt_base = virt_env.host_idt_base;
@@ -258,34 +261,63 @@ static enum err build_rows(struct vmx_cpu *c, const struct vcpu *v, const struct
     c->host.io_bitmap_pa = virt_env.io_bitmap_pa.v;
     c->host.ept_root_pa = virt_env.second_level_root.v;
     c->host.ept_ad = virt_env.second_level_ad;
-    vmx_rows_build(&c->rows, &c->caps, &c->host, s, pdpte);
-    const char *broken = vmx_entry_check(&c->rows, &c->caps);
-    if (!broken)
-        return E_OK;
-    log_line("vmx", "state refused rule=\"%s\"", broken);
-    return E_STATE;
+    vmx_rows_build_fixed(&c->rows, &c->caps, &c->host);
+    enum err err = entry_rules(vmx_entry_check_fixed(&c->rows, &c->caps));
+    for (size_t i = 0; i < VMCS_FIXED_COUNT && !err; i++)
+        if (vmx_field_exists(&c->caps, &vmcs_fields[i]))
+            vmcs_write(c, vmcs_fields[i].field, c->rows.value[i]);
+    c->pin = c->caps.base[CTL_PIN];
+    c->proc = c->caps.base[CTL_PROC];
+    c->prepared = !err && !c->broken;
+    return err;
 }
 
-/* The longest part of entering: one loop without calls. */
-/* A hundred fields at each enter: the loop has seven instructions. */
+/* The longest parts of entering and leaving: unrolled, three instructions a field. */
+#define WRITE_ROW(name, number, width, need)                                                                           \
+    __asm__ goto("vmwrite %1, %0\n"                                                                                    \
+                 "jbe %l[failed]"                                                                                      \
+                 :                                                                                                     \
+                 : "r"((uint64_t)(number)), "m"(c->rows.value[VI_##name])                                              \
+                 : "cc", "memory"                                                                                      \
+                 : failed);
+#define READ_ROW(name, number, width, need)                                                                            \
+    __asm__ goto("vmread %0, %1\n"                                                                                     \
+                 "jbe %l[failed]"                                                                                      \
+                 :                                                                                                     \
+                 : "r"((uint64_t)(number)), "m"(c->rows.value[VI_##name])                                              \
+                 : "cc", "memory"                                                                                      \
+                 : failed);
+
+/* Once more, for its name, its status and the log. */
+static SELDOM void write_rows_slowly(struct vmx_cpu *c)
+{
+    for (size_t i = VMCS_FIXED_COUNT; i < VMCS_ROW_COUNT; i++)
+        vmcs_write(c, vmcs_fields[i].field, c->rows.value[i]);
+    c->broken = true;
+}
+
+static SELDOM void read_rows_slowly(struct vmx_cpu *c)
+{
+    for (size_t i = VMCS_FIXED_COUNT + VMCS_LOADED_COUNT; i < VMCS_ROW_COUNT; i++)
+        c->rows.value[i] = vmcs_read(c, vmcs_fields[i].field);
+    c->broken = true;
+}
+
 static void write_rows(struct vmx_cpu *c)
 {
-    uint32_t i = 0;
-    for (; i < c->present_count; i++)
-        __asm__ goto("vmwrite %1, %0\n"
-                     "jbe %l[failed]"
-                     :
-                     : "r"((uint64_t)c->present[i].encoding), "m"(c->rows.value[c->present[i].row])
-                     : "cc", "memory"
-                     : failed);
+    VMCS_LOADED_LIST(WRITE_ROW)
+    VMCS_GUEST_LIST(WRITE_ROW)
     return;
-failed:;
-    /* Once more, for its status and the log. */
-    const struct vmcs_field_info *info = &vmcs_fields[c->present[i].row];
-    uint64_t value = c->rows.value[c->present[i].row];
-    if (vmx_checked(c, insn_vmwrite(info->field, value), "vmwrite", info->name))
-        log_line("vmx", "value=%#llx", (unsigned long long)value);
-    c->broken = true;
+failed:
+    write_rows_slowly(c);
+}
+
+static void read_rows(struct vmx_cpu *c)
+{
+    VMCS_GUEST_LIST(READ_ROW)
+    return;
+failed:
+    read_rows_slowly(c);
 }
 
 static enum err vmx_load(struct vcpu *v, const struct vcpu_state *s)
@@ -295,18 +327,20 @@ static enum err vmx_load(struct vcpu *v, const struct vcpu_state *s)
         log_line("vmx", "load before on cpu=%u", v->cpu);
         return E_VMXFAIL;
     }
-    enum err err = build_rows(c, v, s);
+    enum err err = build_rows(c, s);
     if (err)
         return err;
     c->broken = c->loaded = c->launched = c->event_in_vmcs = false;
     err = vmx_checked(c, insn_vmclear(c->vmcs_pa), "vmclear", "vmcs");
     if (!err)
         err = vmx_checked(c, insn_vmptrld(c->vmcs_pa), "vmptrld", "vmcs");
+    if (!err && !c->prepared)
+        err = prepare(c, v);
     if (err)
         return err;
     write_rows(c);
-    c->pin = c->caps.base[CTL_PIN];
-    c->proc = c->caps.base[CTL_PROC];
+    vmcs_set_pin(c, c->caps.base[CTL_PIN]);
+    vmcs_set_proc(c, c->caps.base[CTL_PROC]);
     c->want_intr_window = false;
     c->tick_cycles = 0;
     memcpy(v->gpr, s->gpr, sizeof v->gpr);
@@ -324,18 +358,7 @@ static enum err vmx_save(struct vcpu *v, struct vcpu_state *s)
     struct vmx_cpu *c = vmx_of(v);
     if (!c->loaded)
         return E_VMXFAIL;
-    static const enum vmcs_index masks[] = {VI_CR0_MASK, VI_CR4_MASK, VI_CR0_SHADOW, VI_CR4_SHADOW};
-    for (size_t i = 0; i < ARRAY_LEN(masks); i++)
-        c->rows.value[masks[i]] = vmcs_read(c, vmcs_fields[masks[i]].field);
-    const uint32_t absent = vmx_absent_needs(&c->caps);
-    for (size_t i = VI_GUEST_ES_SELECTOR; i < VMCS_ROW_COUNT; i++) {
-        const struct vmcs_field_info *info = &vmcs_fields[i];
-        if (absent >> info->need & 1)
-            continue;
-        enum vmx_status status = insn_vmread(info->field, &c->rows.value[i]);
-        if (__builtin_expect(status != VMX_OK, 0) && vmx_checked(c, status, "vmread", info->name))
-            c->rows.value[i] = 0;
-    }
+    read_rows(c);
     if (c->broken)
         return E_VMXFAIL;
     vmx_rows_to_state(&c->rows, s);

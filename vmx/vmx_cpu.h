@@ -14,10 +14,6 @@ struct vmx_cpu {
     struct vmx_caps caps;
     struct vmx_host host;
     struct vmx_rows rows; /* as built by the last load, or read by the last save */
-    struct {
-        uint32_t encoding, row;
-    } present[VMCS_ROW_COUNT]; /* the rows that this CPU has, and how they are written */
-    uint32_t present_count;
     hpa_t vmxon_pa, vmcs_pa;
     uint64_t tsc_per_us;
     uint64_t tick_cycles;   /* 0: no tick asked for */
@@ -25,6 +21,7 @@ struct vmx_cpu {
     uint64_t rsp_in_vmcs;
     uint32_t pin, proc; /* the controls as they are in the VMCS */
     bool on, loaded, launched;
+    bool prepared;         /* the VMCS holds VMCS_FIXED_LIST */
     bool broken;           /* a VMX instruction failed and was logged; run and save refuse until the next load */
     bool event_in_vmcs;    /* ENTRY_INTR_INFO was made valid and no entry has consumed it */
     bool want_intr_window; /* VTRAP_INTR_WINDOW */

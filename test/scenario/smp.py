@@ -121,7 +121,7 @@ def smp_bochs(m):
 SOAK = {"qemu-svm": (4, 10000), "bochs-vmx": (2, 2000)}
 STRESS = "stress-ng --temp-path /tmp --quiet --oomable -t 0 --cpu 1 --vm 1 --vm-bytes 16M --fork 1 --timer 1 --timer-freq 200 --sigq 1 --futex 1"
 # Writes 8 MiB to the guest's own disk, past its cache, reads them back and compares.
-DISK = ("while :; do dd if=/tmp/block of=/dev/sda bs=64k conv=fsync 2>/dev/null; echo 5 >/proc/sys/vm/drop_caches; "
+DISK = ("while :; do dd if=/tmp/block of=/dev/sda bs=64k conv=fsync 2>/dev/null; echo 1 >/proc/sys/vm/drop_caches; "
         "dd if=/dev/sda bs=64k count=128 2>/dev/null | cmp - /tmp/block || echo bad >>/tmp/disk-bad; echo done >>/tmp/disk-rounds; done")
 
 
@@ -144,7 +144,7 @@ def soak_guest(m, cpus):
     m.guest.work_start("mib=16 busy", 60 * m.slow)
     in_background(m, STRESS)
     if extra:
-        m.guest.run("head -c 8388608 /dev/urandom >/tmp/block; echo 5 >/proc/sys/vm/drop_caches", 60)
+        m.guest.run("head -c 8388608 /dev/urandom >/tmp/block; echo 4 >/proc/sys/vm/drop_caches", 60)
         in_background(m, DISK)
     time.sleep(m.slow)
     alive = m.guest.run("pidof stress-ng | wc -w; cat /tmp/background.log", 60 * m.slow)
