@@ -58,7 +58,7 @@ def chain_on_bochs(m):
 def cold_restore(m):
     """Checkpoint, power cut, cold start: the guest goes on where it was and ends native. Then a reset, and the old log."""
     mem = 256 if m.rig == "qemu-svm" else 128
-    image = steps.boot(m, mem_mib=mem)
+    image = steps.boot(m, mem_mib=mem, cmdline=steps.QUIET if m.rig == "qemu-svm" else steps.FREED_IS_ZERO)
     m.guest.work_start("mib=16" if m.rig == "qemu-svm" else "mib=6", 60 * m.slow)
     if m.rig != "qemu-svm":
         chain_on_bochs(m)

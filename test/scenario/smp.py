@@ -105,7 +105,7 @@ def smp_saving(m):
 def smp_bochs(m):
     """Two CPUs under VMX: up, off and on again, left and entered, saved and restored."""
     # A restore in place is a gap in the guest's time, of minutes on this machine: its watchdog would tell.
-    steps.boot(m, cpus=2, mem_mib=128, cmdline=f"{steps.QUIET} nowatchdog")
+    steps.boot(m, cpus=2, mem_mib=128, cmdline=f"{steps.FREED_IS_ZERO} nowatchdog")
     virtual(m, 2)
     m.guest.work_start("mib=4 busy", 60 * m.slow)
     hotplug(m, 1)
@@ -172,6 +172,8 @@ def soak(m):
     check(int(m.guest.run("pidof stress-ng | wc -w", 60 * m.slow)) >= 7, "stress-ng has ended")
     m.guest.run("kill $(cat /tmp/background)", 60 * m.slow)
     steps.time_is_whole(m)
-    said = m.guest.run("dmesg", 60 * m.slow)
+    # A transition that finds an emulated CPU without a real one takes tens of milliseconds; in the middle of a timer's
+    # interrupt the guest's kernel notices, once in a boot.
+    said = m.guest.run("dmesg | grep -v 'hrtimer: interrupt took' || true", 60 * m.slow)
     check(not said, f"the guest's kernel spoke: {said[:300]}")
     m.guest.work_check(120 * m.slow)
