@@ -150,8 +150,9 @@ static void join(char *text, size_t len, const char *const parts[], size_t count
 /* The line that ends the answer, or, if that is already out, an unsolicited one with the outcome. */
 static void end_answer(enum err e)
 {
+    static const char plain[] = "ok\r\n";
     char line[LINE_BYTES];
-    const char *last = line;
+    const size_t room = sizeof line - (sizeof "\r\n" - 1);
     const char *name = command_helps[con.command.id].name;
     one_line(con.text);
     if (!con.answered && e == E_OK && con.text[0])
@@ -162,17 +163,21 @@ static void end_answer(enum err e)
     }
     const char *reason = con.text[0] ? con.text : err_text(e);
     if (con.answered && e == E_OK)
-        (void)str_format(line, sizeof line, "* %s: done%s%s\n", name, con.text[0] ? ", " : "", con.text);
+        (void)str_format(line, room, "* %s: done%s%s", name, con.text[0] ? ", " : "", con.text);
     else if (con.answered)
-        (void)str_format(line, sizeof line, "* %s: %s: %s\n", name, err_name(e), reason);
-    else if (e == E_OK)
-        last = "ok\n"; /* enter comes here before the guest runs: no formatting */
-    else {
+        (void)str_format(line, room, "* %s: %s: %s", name, err_name(e), reason);
+    else if (e != E_OK) {
         /* Without formatting: that code may be what is damaged (E_DIGEST). */
         const char *const parts[] = {"error ", err_name(e), ": ", reason};
-        join(line, sizeof line - 1, parts, ARRAY_LEN(parts));
+        join(line, room, parts, ARRAY_LEN(parts));
     }
-    console_tx_last_line(&tx, last);
+    if (!con.answered && e == E_OK) {
+        console_tx_last_line(&tx, plain, sizeof plain - 1); /* a leave comes here with all CPUs stopped */
+    } else {
+        size_t n = strlen(line);
+        memcpy(line + n, "\r\n", 2);
+        console_tx_last_line(&tx, line, n + 2);
+    }
     con.answered = true;
 }
 

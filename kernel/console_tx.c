@@ -59,19 +59,16 @@ void console_tx_text(struct console_tx *tx, const char *text, size_t n)
         console_tx_raw(tx, text + from, n - from);
 }
 
-void console_tx_last_line(struct console_tx *tx, const char *line)
+void console_tx_last_line(struct console_tx *tx, const char *line, size_t n)
 {
-    size_t n = strlen(line);
     bool whole = !tx->cutting || mark_gap(tx, 0);
     if (whole && tx->mid_line)
         whole = put(tx, "\r\n", 2, 0);
-    if (n > 0 && line[n - 1] == '\n')
-        n--;
-    if (whole && ring_free(&tx->ring) >= n + 2 && put(tx, line, n, 0) && put(tx, "\r\n", 2, 0))
+    if (whole && put(tx, line, n, 0))
         return;
     tx->gaps += !tx->cutting;
     tx->cutting = true;
-    tx->cut_bytes += n + 2;
+    tx->cut_bytes += n;
 }
 
 void console_tx_fresh_line(struct console_tx *tx)

@@ -30,8 +30,8 @@ struct console_tx {
 void console_tx_raw(struct console_tx *tx, const char *bytes, size_t n);
 /* Text whose lines end in \n: sent as CR LF. */
 void console_tx_text(struct console_tx *tx, const char *text, size_t n);
-/* A whole line, \n included, that may use the reserve; first ends an unfinished line and marks a gap. */
-void console_tx_last_line(struct console_tx *tx, const char *line);
+/* A whole line, its CR LF included, that may use the reserve; first ends an unfinished line and marks a gap. */
+void console_tx_last_line(struct console_tx *tx, const char *line, size_t n);
 /* Start a new line unless the output is at the start of one. */
 void console_tx_fresh_line(struct console_tx *tx);
 /* Can n more bytes be put without touching the reserve? */

@@ -29,11 +29,14 @@
 #define GATE_PRESENT(low) bits_get(low, 47, 47)
 #define GATE_TYPE_INTERRUPT 0xeu
 
+/* What the entries of a path forbid, or what one of them lacks. */
+#define RIGHTS(entry) (((entry) ^ PTE_W) & (PTE_W | PTE_NX))
+
 struct walk {
-    uint64_t table[LEVELS + 1]; /* [level]: the table page's physical address; 0: not reached */
-    bool writable, executable;  /* what the entries above the last table allow */
-    bool allows[LEVELS + 1];    /* [level]: the path down to that table allows writing and execution */
-    uint64_t pa;                /* of the address itself */
+    uint64_t table[LEVELS + 1];   /* [level]: the table page's physical address, from `reached` up */
+    uint64_t forbids[LEVELS + 1]; /* [level]: RIGHTS() of the entries above that table; 0: writing and execution */
+    unsigned reached;
+    uint64_t pa; /* of the address itself */
     bool mapped;
 };
 
@@ -42,30 +45,36 @@ static unsigned slot_at(uint64_t va, unsigned level)
     return (unsigned)(va >> (PAGE_SHIFT + 9 * (level - 1))) & (ENTRIES - 1);
 }
 
-/* Down to the table of level `last`; 0: to the address itself. */
+/* Down to the table of level `last`; 0: to the address itself. In every transition: no more than has to be. */
 static void walk_to(const struct phys_reader *r, uint64_t cr3, uint64_t va, unsigned last, struct walk *w)
 {
-    *w = (struct walk){.writable = true, .executable = true};
-    uint64_t table = cr3 & PTE_ADDRESS;
-    for (unsigned level = LEVELS; level >= 1; level--) {
+    uint64_t table = cr3 & PTE_ADDRESS, forbids = 0;
+    unsigned shift = PAGE_SHIFT + 9 * (LEVELS - 1);
+    w->mapped = false;
+    for (unsigned level = LEVELS;; level--, shift -= 9) {
         w->table[level] = table;
-        w->allows[level] = w->writable && w->executable;
+        w->forbids[level] = forbids;
+        w->reached = level;
         if (level == last)
             return;
         const uint64_t *entries = r->page(r->ctx, table);
-        uint64_t e = entries ? entries[slot_at(va, level)] : 0;
+        uint64_t e = entries ? entries[va >> shift & (ENTRIES - 1)] : 0;
         if (!(e & PTE_P))
             return;
+        table = e & PTE_ADDRESS;
         if (level == 1 || (level <= 3 && (e & PTE_PS))) {
-            uint64_t offset_mask = (1ull << (PAGE_SHIFT + 9 * (level - 1))) - 1;
-            w->pa = (e & PTE_ADDRESS & ~offset_mask) | (va & offset_mask);
+            uint64_t offset_mask = (1ull << shift) - 1;
+            w->pa = (table & ~offset_mask) | (va & offset_mask);
             w->mapped = true;
             return;
         }
-        w->writable = w->writable && (e & PTE_W);
-        w->executable = w->executable && !(e & PTE_NX);
-        table = e & PTE_ADDRESS;
+        forbids |= RIGHTS(e);
     }
+}
+
+static bool allows(const struct walk *w, unsigned level)
+{
+    return level >= w->reached && !w->forbids[level];
 }
 
 /* The last `want` slots of the longest run of zero entries; -1 if there is none that long. */
@@ -127,7 +136,7 @@ enum err gateway_slot_find(const struct phys_reader *r, uint64_t cr3, uint64_t i
     if (!w.mapped)
         return E_NOIDT;
     for (unsigned level = 1; level <= 3; level++) {
-        if (!w.table[level] || !w.allows[level])
+        if (!allows(&w, level))
             continue;
         unsigned want = entries_wanted(level, pages);
         const uint64_t *table = r->page(r->ctx, w.table[level]);
@@ -153,7 +162,7 @@ bool gateway_slot_usable(const struct phys_reader *r, uint64_t cr3, uint64_t idt
         return false;
     struct walk w;
     walk_to(r, cr3, idt_base, plan->level, &w);
-    if (w.table[plan->level] != plan->table_pa || !w.allows[plan->level])
+    if (!allows(&w, plan->level) || w.table[plan->level] != plan->table_pa)
         return false;
     const uint64_t *table = r->page(r->ctx, plan->table_pa);
     const uint64_t *entry = table + (plan->entry_pa & (PAGE_BYTES - 1)) / sizeof *entry;
@@ -171,14 +180,15 @@ bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct
         return true;
     struct walk w;
     walk_to(r, cr3, plan->va, plan->level, &w);
-    return w.table[plan->level] == plan->table_pa && w.allows[plan->level];
+    return allows(&w, plan->level) && w.table[plan->level] == plan->table_pa;
 }
 
 bool gateway_slot_translate(const struct phys_reader *r, uint64_t cr3, uint64_t va, uint64_t *pa)
 {
     struct walk w;
     walk_to(r, cr3, va, 0, &w);
-    *pa = w.pa;
+    if (w.mapped)
+        *pa = w.pa;
     return w.mapped;
 }
 

@@ -129,6 +129,10 @@ void smp_freeze(void)
 
 enum err smp_each(enum err (*fn)(struct cpu *c), uint32_t *who)
 {
+    if (who)
+        *who = 0;
+    if (cpu_count == 1)
+        return fn(cpus[0]);
     order_fn = fn;
     uint32_t number = order + 1;
     __atomic_store_n(&order, number, __ATOMIC_SEQ_CST);
