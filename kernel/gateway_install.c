@@ -54,17 +54,29 @@ static enum err find_place(uint64_t cr3, uint64_t idt_base)
     return e;
 }
 
+static bool map_place(void)
+{
+    uint64_t pa[GATEWAY_PAGES_MAX];
+    for (unsigned i = 0; i < guest.plan.pages; i++)
+        pa[i] = page_pa(i);
+    return paging_map_gateway(guest.plan.va, pa, guest.plan.pages);
+}
+
 void gateway_install_ahead(struct cpu *c)
 {
     uint64_t now = clock_us();
-    if (guest.plan.level || now < next_look_us)
+    if (now < next_look_us || c->enter_from_tsc) /* the way in has just looked */
         return;
     next_look_us = now + AHEAD_INTERVAL_US;
     const struct backend *b = guest.backend;
     if (!leave_long_mode(b->get(&c->vcpu, VREG_CR0), b->get(&c->vcpu, VREG_EFER)))
         return;
-    enum err e = find_place(b->get(&c->vcpu, VREG_CR3), b->get(&c->vcpu, VREG_IDT_BASE));
-    (void)e; /* not now: another time, at the latest when the guest is to be left */
+    uint64_t cr3 = b->get(&c->vcpu, VREG_CR3), idt_base = b->get(&c->vcpu, VREG_IDT_BASE);
+    const struct phys_reader r = guest_phys_reader();
+    if (gateway_slot_usable(&r, cr3, idt_base, &guest.plan) || find_place(cr3, idt_base))
+        return; /* not now: another time, at the latest when the guest is to be left */
+    bool mapped = map_place();
+    (void)mapped; /* the same */
 }
 
 enum err gateway_install_plan(struct cpu *c)
@@ -152,10 +164,7 @@ void gateway_install_show_again(void)
 
 enum err gateway_install_show(void)
 {
-    uint64_t pa[GATEWAY_PAGES_MAX];
-    for (unsigned i = 0; i < guest.plan.pages; i++)
-        pa[i] = page_pa(i);
-    if (!paging_map_gateway(guest.plan.va, pa, guest.plan.pages))
+    if (!map_place())
         return E_NOSLOT;
     gateway.guest_nmi = cpus[0]->gate_of_guest.handler;
     for (uint32_t i = 0; i < cpu_count; i++) {

@@ -174,9 +174,9 @@ bool gateway_slot_usable(const struct phys_reader *r, uint64_t cr3, uint64_t idt
 
 bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct gateway_plan *plan)
 {
-    /* The same entry at the top is the same path below: nearly always. */
+    /* The same entry at the top is the same path below: nearly always. The CPU sets A in each by itself. */
     const uint64_t *top = r->page(r->ctx, cr3 & PTE_ADDRESS);
-    if (top && top[slot_at(plan->va, LEVELS)] == plan->top)
+    if (top && !((top[slot_at(plan->va, LEVELS)] ^ plan->top) & ~PTE_A))
         return true;
     struct walk w;
     walk_to(r, cr3, plan->va, plan->level, &w);

@@ -48,6 +48,7 @@ static uint64_t physmap_limit = FOUR_GIB;
 static uint64_t rest_table;        /* physical: the page table that maps the rest of the image's code */
 static uint64_t gateway_tables[3]; /* physical: PDPT, PD, PT of the gateway's address */
 static uint64_t gateway_va;
+static unsigned gateway_count; /* pages there */
 
 void *phys_to_virt(hpa_t pa)
 {
@@ -251,8 +252,8 @@ static void unmap_gateway(void)
         return;
     /* These tables hold nothing else. */
     uint64_t *pt = phys_to_virt((hpa_t){gateway_tables[2]});
-    for (unsigned i = slot_at(gateway_va, 1); i < ENTRIES; i++)
-        pt[i] = 0;
+    for (unsigned i = 0; i < gateway_count; i++)
+        pt[slot_at(gateway_va, 1) + i] = 0;
     ((uint64_t *)phys_to_virt((hpa_t){gateway_tables[1]}))[slot_at(gateway_va, 2)] = 0;
     ((uint64_t *)phys_to_virt((hpa_t){gateway_tables[0]}))[slot_at(gateway_va, 3)] = 0;
     ((uint64_t *)phys_to_virt((hpa_t){host_cr3}))[slot_at(gateway_va, 4)] = 0;
@@ -280,6 +281,7 @@ bool paging_map_gateway(uint64_t va, const uint64_t pa[], unsigned count)
     pdpt[slot_at(va, 3)] = gateway_tables[1] | RIGHTS_TABLE;
     pml4[top] = gateway_tables[0] | RIGHTS_TABLE;
     gateway_va = va;
+    gateway_count = count;
     return true;
 }
 
