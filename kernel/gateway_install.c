@@ -94,11 +94,12 @@ enum err gateway_install_check(struct cpu *c)
     if (!gateway_slot_shared(&r, s->cr3, &guest.plan))
         return E_NOSLOT;
     uint64_t now = clock_us();
+#pragma GCC unroll 16
     for (unsigned i = 0; i < SEEN_CR3_MAX; i++)
-        if (c->seen_cr3[i].cr3 && now - c->seen_cr3[i].when_us < SEEN_CR3_FRESH_US &&
+        if (now - c->seen_cr3[i].when_us < SEEN_CR3_FRESH_US && c->seen_cr3[i].cr3 &&
             !gateway_slot_shared(&r, c->seen_cr3[i].cr3, &guest.plan))
             return E_NOSLOT;
-    return gateway_slot_gate(&r, s->cr3, s->idtr.base, s->idtr.limit, &c->gate_of_guest);
+    return gateway_slot_gate(&r, s->cr3, s->idtr.base, s->idtr.limit, &guest.plan, &c->gate_of_guest);
 }
 
 static void write_gate(uint64_t pa, const uint64_t word[2])

@@ -99,13 +99,26 @@ static int longest_zero_run_end(const uint64_t *table, unsigned want)
     return end;
 }
 
+/* What the place's own page table maps needs no walk. False: it lies elsewhere. */
+static bool beside_place(const struct phys_reader *r, uint64_t va, const struct gateway_plan *plan, struct walk *w)
+{
+    if (plan->level != 1 || (va ^ plan->va) >> (PAGE_SHIFT + 9))
+        return false;
+    const uint64_t *entries = r->page(r->ctx, plan->table_pa);
+    uint64_t e = entries ? entries[slot_at(va, 1)] : 0;
+    w->mapped = e & PTE_P;
+    w->pa = (e & PTE_ADDRESS) | (va & (PAGE_BYTES - 1));
+    return true;
+}
+
 enum err gateway_slot_gate(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, uint64_t idt_limit,
-                           struct gateway_gate *gate)
+                           const struct gateway_plan *plan, struct gateway_gate *gate)
 {
     struct walk w;
     if (idt_limit < IDT_MIN_LIMIT)
         return E_NOIDT;
-    walk_to(r, cr3, idt_base + GATE_NMI_OFFSET, 0, &w);
+    if (!beside_place(r, idt_base + GATE_NMI_OFFSET, plan, &w))
+        walk_to(r, cr3, idt_base + GATE_NMI_OFFSET, 0, &w);
     if (!w.mapped || (w.pa & 7) || (w.pa & (PAGE_BYTES - 1)) > PAGE_BYTES - GATE_BYTES)
         return E_NOIDT;
     const uint64_t *page = r->page(r->ctx, align_down(w.pa, PAGE_BYTES));

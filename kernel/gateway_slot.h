@@ -36,10 +36,10 @@ enum err gateway_slot_find(const struct phys_reader *r, uint64_t cr3, uint64_t i
                            struct gateway_plan *plan) MUST_USE;
 /* Is the plan, made earlier, still good: the IDT is mapped through the same table, and every entry free? */
 bool gateway_slot_usable(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, const struct gateway_plan *plan);
-/* idt_limit as in IDTR. E_NOIDT: the IDT (at least vectors 0-31) is not mapped. E_GATE: vector 2 is no present 64-bit
+/* idt_limit as in IDTR; plan: a place that this address space shares. E_NOIDT: the IDT (at least vectors 0-31) is not mapped. E_GATE: vector 2 is no present 64-bit
    interrupt gate. */
 enum err gateway_slot_gate(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, uint64_t idt_limit,
-                           struct gateway_gate *gate) MUST_USE;
+                           const struct gateway_plan *plan, struct gateway_gate *gate) MUST_USE;
 /* Does another address space reach the same table page at the gateway's address? */
 bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct gateway_plan *plan);
 /* The physical address behind a long-mode linear one; false: not mapped. */

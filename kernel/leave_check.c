@@ -20,6 +20,7 @@ bool leave_long_mode(uint64_t cr0, uint64_t efer)
 static enum err check_selectors(const struct vcpu_state *s)
 {
     static const uint8_t loaded_early[] = {SREG_ES, SREG_DS, SREG_FS, SREG_GS, SREG_LDTR, SREG_TR};
+#pragma GCC unroll 6
     for (size_t i = 0; i < ARRAY_LEN(loaded_early); i++) {
         const struct segment *seg = &s->seg[loaded_early[i]];
         if (loaded_early[i] == SREG_LDTR && (seg->access_rights & AR_UNUSABLE))

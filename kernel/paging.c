@@ -295,8 +295,12 @@ void paging_rest_executable(bool yes)
         cpu_write_cr3(cpu_read_cr3());
         return;
     }
-    /* In every leave: one instruction an entry, on the byte that has the bit. */
-#pragma GCC unroll 16
-    for (uint8_t *high = (uint8_t *)pte + sizeof *pte - 1; high < (uint8_t *)end; high += sizeof *pte)
-        *high |= PTE_NX >> PTE_HIGH_SHIFT;
+    /* In every leave: eight at a time, one instruction each, on the byte that has the bit. */
+    uint8_t *high = (uint8_t *)pte + sizeof *pte - 1;
+    for (; pte + 8 <= end; pte += 8, high += 8 * sizeof *pte)
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < 8; i++)
+            high[i * sizeof *pte] |= PTE_NX >> PTE_HIGH_SHIFT;
+    for (; pte < end; pte++)
+        *pte |= PTE_NX;
 }

@@ -75,15 +75,23 @@ static enum err find(void)
     return gateway_slot_find(&reader, pa_of(ROOT) | CR3_NOISE, IDT_VA, 2, &plan);
 }
 
-static enum err find_gate(uint64_t base, uint64_t limit)
-{
-    gate = (struct gateway_gate){0};
-    return gateway_slot_gate(&reader, pa_of(ROOT) | CR3_NOISE, base, limit, &gate);
-}
-
 static bool usable(void)
 {
     return gateway_slot_usable(&reader, pa_of(ROOT) | CR3_NOISE, IDT_VA, &plan);
+}
+
+/* With the place known as without it. */
+static enum err find_gate(uint64_t base, uint64_t limit)
+{
+    static const struct gateway_plan none;
+    struct gateway_gate beside = {0};
+    gate = (struct gateway_gate){0};
+    enum err e = gateway_slot_gate(&reader, pa_of(ROOT) | CR3_NOISE, base, limit, &none, &gate);
+    if (plan.level && usable()) {
+        ck_assert_int_eq(gateway_slot_gate(&reader, pa_of(ROOT) | CR3_NOISE, base, limit, &plan, &beside), e);
+        ck_assert_mem_eq(&beside, &gate, sizeof gate);
+    }
+    return e;
 }
 
 static void fill(unsigned page, uint64_t value)
@@ -243,7 +251,7 @@ START_TEST(what_is_no_idt)
     }
     build(1);
     ck_assert_int_eq(gateway_slot_find(&reader, 0x1000, IDT_VA, 2, &plan), E_NOIDT);
-    ck_assert_int_eq(gateway_slot_gate(&reader, 0x1000, IDT_VA, IDT_LIMIT, &gate), E_NOIDT);
+    ck_assert_int_eq(gateway_slot_gate(&reader, 0x1000, IDT_VA, IDT_LIMIT, &plan, &gate), E_NOIDT);
     ck_assert_int_eq(find_gate(IDT_VA + 4, IDT_LIMIT), E_NOIDT);
     ck_assert_int_eq(find_gate(IDT_VA, 32 * 16 - 2), E_NOIDT);
     ck_assert_int_eq(find_gate(IDT_VA, 0), E_NOIDT);
