@@ -36,6 +36,11 @@ void io_out8_all(uint16_t port, const uint8_t *bytes, size_t count)
     __asm__ volatile("rep outsb" : "+S"(bytes), "+c"(count) : "d"(port) : "memory");
 }
 
+void io_in8_all(uint16_t port, uint8_t *bytes, size_t count)
+{
+    __asm__ volatile("rep insb" : "+D"(bytes), "+c"(count) : "d"(port) : "memory");
+}
+
 void io_out16(uint16_t port, uint16_t value)
 {
     __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
@@ -49,10 +54,10 @@ void io_out32(uint16_t port, uint32_t value)
 /* Inline assembly instead of volatile pointers: one access of exactly this width, and a compiler barrier, so that a DMA
    structure is complete in memory before the doorbell, and is read only after the status. x86 keeps the rest in order.
  */
-void mmio_read32_all(void *to, hpa_t from, uint64_t words)
+void mmio_read64_all(void *to, hpa_t from, uint64_t words)
 {
     const void *source = phys_to_virt(from);
-    __asm__ volatile("rep movsl" : "+D"(to), "+S"(source), "+c"(words) : : "memory");
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(source), "+c"(words) : : "memory");
 }
 
 uint32_t mmio_read32(hpa_t where)

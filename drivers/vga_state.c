@@ -146,8 +146,7 @@ static void capture_registers(struct dev_vga_state *s)
         s->atc[i] = io_in8(VGA_PORT_ATC_READ);
     }
     io_out8(VGA_PORT_DAC_READ_INDEX, 0);
-    for (unsigned i = 0; i < VGA_DAC_BYTES; i++)
-        s->dac[i] = io_in8(VGA_PORT_DAC_DATA);
+    io_in8_all(VGA_PORT_DAC_DATA, s->dac, VGA_DAC_BYTES);
 }
 
 enum err vga_capture(struct dev_vga_state *s)
@@ -160,12 +159,12 @@ enum err vga_capture(struct dev_vga_state *s)
         return E_OK;
     s->text_mode = 1;
     capture_registers(s);
-    mmio_read32_all(s->text, (hpa_t){window}, VGA_TEXT_BYTES / 4);
+    mmio_read64_all(s->text, (hpa_t){window}, VGA_TEXT_BYTES / sizeof(uint64_t));
     plane2_visible();
     for (unsigned f = 0; f < VGA_FONTS; f++)
-        mmio_read32_all(s->font[f],
+        mmio_read64_all(s->font[f],
                         (hpa_t){VGA_WINDOW_GRAPHICS + dev_vga_font_offset(s->seq[VGA_SEQ_CHARACTER_MAP], f)},
-                        VGA_FONT_BYTES / 4);
+                        VGA_FONT_BYTES / sizeof(uint64_t));
     seq_gc_back(s);
     indices_back(s);
     return E_OK;

@@ -156,10 +156,16 @@ static uint8_t *memory(hpa_t where)
     return m.plane2 + (where.v - 0xA0000);
 }
 
-void mmio_read32_all(void *to, hpa_t from, uint64_t words)
+void mmio_read64_all(void *to, hpa_t from, uint64_t words)
 {
     for (uint64_t i = 0; i < words; i++)
-        store32((uint8_t *)to + 4 * i, load32(memory((hpa_t){from.v + 4 * i})));
+        store64((uint8_t *)to + 8 * i, load64(memory((hpa_t){from.v + 8 * i})));
+}
+
+void io_in8_all(uint16_t port, uint8_t *bytes, size_t count)
+{
+    while (count--)
+        *bytes++ = io_in8(port);
 }
 
 uint32_t mmio_read32(hpa_t where)
