@@ -42,7 +42,7 @@
     X(E_PARKED, "the guest is parked; restore a checkpoint or reboot") \
     X(E_NOGUEST, "no guest is running") \
     /* transitions */ \
-    X(E_MODE, "the guest's CPU mode cannot be left; it stays virtual") \
+    X(E_MODE, "the guest's CPU mode cannot be switched in; it stays as it is") \
     X(E_SEGMENT, "a segment register differs from the guest's descriptor table") \
     X(E_BLOCKED, "the guest is in an interrupt shadow or an event is being delivered") \
     X(E_NOIDT, "the guest's interrupt descriptor table is not usable") \

@@ -12,6 +12,8 @@ void asm_offsets(void);
 void asm_offsets(void)
 {
     GW(GW_LOCK, lock);
+    GW(GW_MAGIC, magic);
+    EMIT(GW_MAGIC_VALUE, GATEWAY_MAGIC);
     GW(GW_SCRATCH, scratch);
     GW(GW_GUEST_NMI, guest_nmi);
     GW(GW_HOST_CR3, host_cr3);
@@ -62,6 +64,10 @@ void asm_offsets(void)
     CPU(GC_CALLED, called);
     CPU(GC_OWED, owed);
     CPU(GC_IN_HOST, in_host);
+    CPU(GC_OUT_ESP, out_esp);
+    CPU(GC_OUT_SS, out_ss);
+    CPU(GC_NMI, nmi);
+    CPU(GC_GATE_CS, gate_cs);
     EMIT(CPUS_BASE_HIGH, CPUS_BASE >> 32);
     EMIT(CPUS_BASE_LOW, CPUS_BASE & 0xffffffff);
     EMIT(CPU_WINDOW, CPU_WINDOW_BYTES);

@@ -33,7 +33,7 @@ static struct whole {
     struct image_range range[3];
     uint64_t ranges;
     struct digest_value sealed;
-} door, way_out, rest;
+} door, way_out, rest, bridge_part;
 
 static bool has_aes, has_crc32;
 static uint64_t key;
@@ -108,14 +108,16 @@ void digest_seal_image(void)
     add(&way_out, IMAGE_WAY_OUT);
     add(&rest, IMAGE_REST);
     add(&rest, IMAGE_CONSTANTS);
+    add(&bridge_part, IMAGE_BRIDGE);
+    bridge_part.sealed = digest(&bridge_part);
     door.sealed = digest(&door);
     way_out.sealed = digest(&way_out);
     rest.sealed = digest(&rest);
 }
 
-bool digest_check_door(void)
+bool digest_check_door(bool bridge_too)
 {
-    return same(&door);
+    return same(&door) && (!bridge_too || same(&bridge_part));
 }
 
 bool digest_check_way_out(void)

@@ -8,8 +8,8 @@
 
 /* Once at boot, after relocation: all of the image may run from here on. */
 void digest_seal_image(void);
-/* At each way in, before anything else: what is needed to answer the door. */
-bool digest_check_door(void) MUST_USE;
+/* At each way in, before anything else: what is needed to answer the door; from a 32-bit guest, the bridge, too. */
+bool digest_check_door(bool bridge_too) MUST_USE;
 /* Once digest_open_rest() has failed: may the guest be left? */
 bool digest_check_way_out(void) MUST_USE;
 /* The way out, all other code, and the constants: checked once after each native interval, then it may run. False: it changed. */

@@ -49,7 +49,7 @@ CONSOLE_ROUNDS  equ 64          ; bound of the drain loop
 bits 64
 default rel
 section .gateway.text progbits alloc exec nowrite align=16
-global gateway_nmi, gateway_out
+global gateway_nmi, gateway_out, gateway_switched
 
 gateway_nmi:
     db 0xf3, 0x0f, 0x1e, 0xfa   ; ENDBR64
@@ -314,6 +314,7 @@ switch_in:
     or eax, EFER_NXE            ; the host's tables use the bit
     wrmsr
 .nx:
+gateway_switched:               ; a 32-bit guest's NMI comes in here (kernel/bridge32.asm)
     ; CR4 first: it drops PCIDE (else the CR3 write would keep another PCID's entries), PGE (flushing global entries),
     ; SMEP, SMAP and CET while still on the guest's tables.
     mov rax, [GW(GW_HOST_CR4)]

@@ -16,6 +16,7 @@
 #define GATEWAY_NO_CPU 0xffu
 #define GATEWAY_CPU_BYTES 512u
 #define GATEWAY_CPUS_IN_FIRST_PAGE 4u
+#define GATEWAY_MAGIC 0x6f6a6f53u
 
 /* What IRETQ pops, in its order. */
 struct gateway_frame {
@@ -43,13 +44,19 @@ struct gateway_cpu {
     volatile uint32_t called;  /* come into the host */
     volatile uint32_t owed;    /* an NMI was sent to this CPU, and none that could be it has come yet */
     volatile uint32_t in_host; /* it is there: a call will be noticed without an NMI */
-    uint8_t pad3[184];
+    /* A guest in 32-bit mode (kernel/bridge32.asm). */
+    uint32_t out_esp;      /* where the frame for IRET lies */
+    uint32_t out_ss;       /* 0: that frame has it */
+    uint32_t nmi;          /* enum bridge_nmi; the guest's goes to guest_nmi with the frame where it is */
+    uint32_t gate_cs;      /* and this code segment */
+    uint32_t out_frame[5]; /* for IRET to another ring: EIP, CS, EFLAGS, ESP, SS */
+    uint8_t pad3[148];
 };
 
 struct gateway_data {
     /* Registers have no place to go before the CPU knows its block: they wait here, for one CPU at a time. */
     volatile uint32_t lock;
-    uint32_t pad0;
+    uint32_t magic; /* GATEWAY_MAGIC, which a segment that is not flat does not find */
     uint64_t scratch[4];
     uint64_t guest_nmi; /* the guest's own handler for vector 2, for a CPU that has no block */
     uint64_t host_cr3, host_cr4, host_entry, host_cs;

@@ -6,6 +6,8 @@
 
 #include "clock.h"
 #include "hostmem.h"
+#include "kernel/bridge.h"
+#include "kernel/gateway_slot32.h"
 #include "kernel/guest.h"
 #include "kernel/guest_access.h"
 #include "kernel/leave_check.h"
@@ -20,6 +22,7 @@
 extern const uint8_t gateway_code[], gateway_nmi[];
 
 static uint64_t *tables[2]; /* for gateways one or two levels up: [0] the page table, [1] the directory above */
+static uint64_t code_pa;    /* of the first page of the place that was found */
 static uint64_t next_look_us;
 
 void gateway_install_init(void)
@@ -35,27 +38,42 @@ static unsigned pages(void)
 
 static uint64_t page_pa(unsigned i)
 {
-    return i == 0 ? virt_to_phys(gateway_code).v : virt_to_phys(&gateway).v + (i - 1) * PAGE_BYTES;
+    return i == 0 ? code_pa : virt_to_phys(&gateway).v + (i - 1) * PAGE_BYTES;
 }
 
 static uint64_t nmi_entry(void)
 {
-    return guest.plan.va + (uint64_t)(gateway_nmi - gateway_code);
+    return guest.plan.va + (uint64_t)(gateway_nmi - gateway_code); /* linker.ld: the bridge's, too */
 }
 
-static enum err find_place(uint64_t cr3, uint64_t idt_base)
+static enum paging_format format_of(const struct vcpu_state *s)
 {
-    const struct phys_reader r = guest_phys_reader();
+    return leave_format(s->cr0, s->cr4, s->msr[VMSR_EFER]);
+}
+
+static enum err find_place(enum paging_format format, uint64_t cr3, uint64_t idt_base)
+{
+    const struct phys_reader r = guest_phys_reader(format);
     enum err e = gateway_slot_find(&r, cr3, idt_base, pages(), &guest.plan);
     if (!e && guest.plan.level > 1 && !tables[guest.plan.level - 2])
         e = E_NOMEM;
     if (e)
         guest.plan.level = 0;
+    code_pa = format ? bridge.page_pa : virt_to_phys(gateway_code).v;
     return e;
+}
+
+/* The plan, made earlier, still leads where it did. */
+static bool place_is_good(enum paging_format format, uint64_t cr3, uint64_t idt_base)
+{
+    const struct phys_reader r = guest_phys_reader(format);
+    return guest.plan.level && guest.plan.format == format && gateway_slot_usable(&r, cr3, idt_base, &guest.plan);
 }
 
 static bool map_place(void)
 {
+    if (bridge_wanted())
+        return bridge_show() == E_OK;
     uint64_t pa[GATEWAY_PAGES_MAX];
     for (unsigned i = 0; i < guest.plan.pages; i++)
         pa[i] = page_pa(i);
@@ -69,28 +87,30 @@ void gateway_install_ahead(struct cpu *c)
         return;
     next_look_us = now + AHEAD_INTERVAL_US;
     const struct backend *b = guest.backend;
-    if (!leave_long_mode(b->get(&c->vcpu, VREG_CR0), b->get(&c->vcpu, VREG_EFER)))
+    enum paging_format format =
+        leave_format(b->get(&c->vcpu, VREG_CR0), b->get(&c->vcpu, VREG_CR4), b->get(&c->vcpu, VREG_EFER));
+    if (format == PAGING_NONE)
         return;
     uint64_t cr3 = b->get(&c->vcpu, VREG_CR3), idt_base = b->get(&c->vcpu, VREG_IDT_BASE);
-    const struct phys_reader r = guest_phys_reader();
-    if (gateway_slot_usable(&r, cr3, idt_base, &guest.plan) || find_place(cr3, idt_base))
+    if (place_is_good(format, cr3, idt_base) || find_place(format, cr3, idt_base))
         return; /* not now: another time, at the latest when the guest is to be left */
-    bool mapped = map_place();
+    bool mapped = bridge_wanted() || map_place();
     (void)mapped; /* the same */
 }
 
 enum err gateway_install_plan(struct cpu *c)
 {
-    const struct phys_reader r = guest_phys_reader();
-    if (gateway_slot_usable(&r, c->state->cr3, c->state->idtr.base, &guest.plan))
-        return E_OK;
-    return find_place(c->state->cr3, c->state->idtr.base);
+    const struct vcpu_state *s = c->state;
+    enum paging_format format = format_of(s);
+    return place_is_good(format, s->cr3, s->idtr.base) ? E_OK : find_place(format, s->cr3, s->idtr.base);
 }
 
 enum err gateway_install_check(struct cpu *c)
 {
-    const struct phys_reader r = guest_phys_reader();
+    const struct phys_reader r = guest_phys_reader(guest.plan.format);
     const struct vcpu_state *s = c->state;
+    if (format_of(s) != r.format)
+        return E_MODE; /* all CPUs in the same one, or none */
     if (!gateway_slot_shared(&r, s->cr3, &guest.plan))
         return E_NOSLOT;
     uint64_t now = clock_us();
@@ -99,20 +119,22 @@ enum err gateway_install_check(struct cpu *c)
         if (now - c->seen_cr3[i].when_us < SEEN_CR3_FRESH_US && c->seen_cr3[i].cr3 &&
             !gateway_slot_shared(&r, c->seen_cr3[i].cr3, &guest.plan))
             return E_NOSLOT;
-    return gateway_slot_gate(&r, s->cr3, s->idtr.base, s->idtr.limit, &guest.plan, &c->gate_of_guest);
+    enum err e = gateway_slot_gate(&r, s->cr3, s->idtr.base, s->idtr.limit, &guest.plan, &c->gate_of_guest);
+    return e || !r.format ? e : bridge_check(c);
 }
 
 static void write_gate(uint64_t pa, const uint64_t word[2])
 {
     uint64_t *at = phys_to_virt((hpa_t){pa});
-    at[1] = word[1];
+    if (!bridge_wanted())
+        at[1] = word[1];
     at[0] = word[0];
 }
 
 static bool gate_holds(uint64_t pa, const uint64_t word[2])
 {
     const uint64_t *at = phys_to_virt((hpa_t){pa});
-    return at[0] == word[0] && at[1] == word[1];
+    return at[0] == word[0] && (bridge_wanted() || at[1] == word[1]);
 }
 
 /* CPUs with the same IDT have the same gate: the first one stands for all. */
@@ -128,10 +150,15 @@ static void write_entries(void)
 {
     const struct gateway_plan *p = &guest.plan;
     uint64_t *entry = phys_to_virt((hpa_t){p->entry_pa});
-    bool nx = cpus[0]->state->msr[VMSR_EFER] & EFER_NXE;
+    bool nx = cpus[0]->state->msr[VMSR_EFER] & EFER_NXE, small = gateway_slot32_entry_bytes(p->format) < sizeof *entry;
     uint64_t *leaf = p->level == 1 ? entry : tables[0];
-    for (unsigned i = 0; i < p->pages; i++)
-        leaf[i] = i ? gateway_data_pte(page_pa(i), nx) : gateway_code_pte(page_pa(i));
+    for (unsigned i = 0; i < p->pages; i++) {
+        uint64_t pte = i ? gateway_data_pte(page_pa(i), nx && !small) : gateway_code_pte(page_pa(i));
+        if (small)
+            ((uint32_t *)(void *)leaf)[i] = (uint32_t)pte;
+        else
+            leaf[i] = pte;
+    }
     if (p->level == 1)
         return;
     tables[1][0] = gateway_table_entry(virt_to_phys(tables[0]).v);
@@ -193,18 +220,24 @@ void gateway_install_hide(void)
         else
             log_line("switch", "the guest replaced its NMI gate while native: left as it is, cpu=%u", i);
     }
-    for (unsigned i = 0; i < entry_count(); i++)
-        if (entry_is_ours(entry[i], i)) /* a guest that gave the table page another use keeps what it put there */
+    for (unsigned i = 0; i < entry_count(); i++) {
+        /* A guest that gave the table page another use keeps what it put there. */
+        if (!entry_is_ours(bridge_wanted() ? bridge_entry(i) : entry[i], i))
+            continue;
+        if (bridge_wanted())
+            bridge_clear_entry(i);
+        else
             entry[i] = 0;
+    }
     guest.gateway_installed = false;
 }
 
 enum err gateway_install_intact(const struct cpu *c)
 {
-    const struct phys_reader r = guest_phys_reader();
+    const struct phys_reader r = guest_phys_reader(guest.plan.format);
     const uint64_t *entry = phys_to_virt((hpa_t){guest.plan.entry_pa});
     for (unsigned i = 0; i < entry_count(); i++)
-        if (!entry_is_ours(entry[i], i))
+        if (!entry_is_ours(bridge_wanted() ? bridge_entry(i) : entry[i], i))
             return E_GATEWAY;
     if (c->state->idtr.base == c->idt_at_leave && gateway_slot_shared(&r, c->state->cr3, &guest.plan))
         return E_OK;

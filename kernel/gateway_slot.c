@@ -10,6 +10,7 @@
 #include "kernel/gateway_slot.h"
 
 #include "bits.h"
+#include "kernel/gateway_slot32.h"
 
 #define PTE_P BIT(0)
 #define PTE_W BIT(1)
@@ -114,6 +115,8 @@ static bool beside_place(const struct phys_reader *r, uint64_t va, const struct 
 enum err gateway_slot_gate(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, uint64_t idt_limit,
                            const struct gateway_plan *plan, struct gateway_gate *gate)
 {
+    if (r->format)
+        return gateway_slot32_gate(r, cr3, idt_base, idt_limit, gate);
     struct walk w;
     if (idt_limit < IDT_MIN_LIMIT)
         return E_NOIDT;
@@ -143,6 +146,8 @@ static unsigned entries_wanted(unsigned level, unsigned pages)
 enum err gateway_slot_find(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, unsigned pages,
                            struct gateway_plan *plan)
 {
+    if (r->format)
+        return gateway_slot32_find(r, cr3, idt_base, pages, plan);
     *plan = (struct gateway_plan){0};
     struct walk w;
     walk_to(r, cr3, idt_base, 0, &w);
@@ -171,6 +176,8 @@ enum err gateway_slot_find(const struct phys_reader *r, uint64_t cr3, uint64_t i
 
 bool gateway_slot_usable(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, const struct gateway_plan *plan)
 {
+    if (r->format)
+        return gateway_slot32_usable(r, cr3, idt_base, plan);
     if (!plan->level)
         return false;
     struct walk w;
@@ -187,6 +194,8 @@ bool gateway_slot_usable(const struct phys_reader *r, uint64_t cr3, uint64_t idt
 
 bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct gateway_plan *plan)
 {
+    if (r->format)
+        return gateway_slot32_shared(r, cr3, plan);
     /* The same entry at the top is the same path below: nearly always. The CPU sets A in each by itself. */
     const uint64_t *top = r->page(r->ctx, cr3 & PTE_ADDRESS);
     if (top && !((top[slot_at(plan->va, LEVELS)] ^ plan->top) & ~PTE_A))
@@ -198,6 +207,8 @@ bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct
 
 bool gateway_slot_translate(const struct phys_reader *r, uint64_t cr3, uint64_t va, uint64_t *pa)
 {
+    if (r->format)
+        return gateway_slot32_translate(r, cr3, va, pa);
     struct walk w;
     walk_to(r, cr3, va, 0, &w);
     if (w.mapped)

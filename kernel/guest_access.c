@@ -5,6 +5,8 @@
 #include "bits.h"
 #include "cpu.h"
 #include "hostmem.h"
+#include "kernel/guest.h"
+#include "kernel/leave_check.h"
 #include "kernel/paging.h"
 #include "kernel/segments.h"
 #include "layout.h"
@@ -64,14 +66,14 @@ static const uint64_t *page(void *ctx, uint64_t pa)
     return (const uint64_t *)(PHYSMAP_BASE + pa);
 }
 
-struct phys_reader guest_phys_reader(void)
+struct phys_reader guest_phys_reader(enum paging_format format)
 {
-    return (struct phys_reader){page, NULL};
+    return (struct phys_reader){page, NULL, format};
 }
 
-bool guest_read_linear(uint64_t cr3, uint64_t va, void *out, size_t len)
+bool guest_read_linear(enum paging_format format, uint64_t cr3, uint64_t va, void *out, size_t len)
 {
-    struct phys_reader r = guest_phys_reader();
+    struct phys_reader r = guest_phys_reader(format);
     uint8_t *to = out;
     while (len) {
         uint64_t pa, room = PAGE_BYTES - (va & (PAGE_BYTES - 1));
@@ -89,6 +91,7 @@ bool guest_read_linear(uint64_t cr3, uint64_t va, void *out, size_t len)
 struct linear_page {
     uint64_t cr3, va;
     const uint8_t *host; /* NULL: none yet */
+    enum paging_format format;
 };
 
 static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
@@ -96,9 +99,9 @@ static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
     struct linear_page *l = ctx;
     uint64_t base = align_down(va, PAGE_BYTES), pa;
     if (va - base + len > PAGE_BYTES)
-        return guest_read_linear(l->cr3, va, out, len);
+        return guest_read_linear(l->format, l->cr3, va, out, len);
     if (!l->host || l->va != base) {
-        struct phys_reader r = guest_phys_reader();
+        struct phys_reader r = guest_phys_reader(l->format);
         l->va = base;
         l->host = gateway_slot_translate(&r, l->cr3, base, &pa) ? (const uint8_t *)page(NULL, pa) : NULL;
     }
@@ -115,7 +118,8 @@ static enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t
                      struct segment *out, uint64_t raw[2])
 {
     struct linear_reader r = {linear_read, l};
-    return segment_load(&r, &s->gdtr, &s->seg[SREG_LDTR], selector, system, out, raw);
+    /* In long mode only a system descriptor has sixteen bytes. */
+    return segment_load(&r, &s->gdtr, &s->seg[SREG_LDTR], selector, system && !l->format, out, raw);
 }
 
 /* LDTR first: the others may refer to it. */
@@ -135,7 +139,7 @@ enum err guest_capture_segments(struct cpu *c)
         [SREG_LDTR] = cpu_read_ldtr(),
         [SREG_TR] = c->kept_tr.selector,
     };
-    struct linear_page l = {.cr3 = s->cr3};
+    struct linear_page l = {.cr3 = s->cr3, .format = guest.plan.format};
     uint64_t raw[2];
     for (unsigned i = 0; i < SREG_COUNT; i++) {
         unsigned which = capture_order[i];
@@ -181,7 +185,7 @@ static bool loads_without_a_write(unsigned which, const struct segment *would)
 enum err guest_check_segments(struct cpu *c)
 {
     const struct vcpu_state *s = c->state;
-    struct linear_page l = {.cr3 = s->cr3};
+    struct linear_page l = {.cr3 = s->cr3, .format = leave_format(s->cr0, s->cr4, s->msr[VMSR_EFER])};
     for (unsigned i = 0; i < SREG_COUNT; i++) {
         const struct segment *held = &s->seg[i];
         struct segment would;
@@ -192,14 +196,14 @@ enum err guest_check_segments(struct cpu *c)
         enum err e = load(&l, s, held->selector, i >= SREG_LDTR, &would, raw);
         if (e)
             return e;
-        if (!segment_same_in_long_mode((enum sreg)i, held, &would) || !loads_without_a_write(i, &would)) {
+        if (!segment_same((enum sreg)i, held, &would, l.format != PAGING_LONG) || !loads_without_a_write(i, &would)) {
             log_line("switch", "segment differs: which=%u selector=%#x ar=%#x/%#x base=%#llx/%#llx limit=%#x/%#x", i,
                      held->selector, held->access_rights, would.access_rights, (unsigned long long)held->base,
                      (unsigned long long)would.base, held->limit, would.limit);
             return E_SEGMENT;
         }
         if (i != SREG_CS && i != SREG_SS && !(would.access_rights & AR_UNUSABLE))
-            keep_descriptor(c, held->selector, raw, i >= SREG_LDTR);
+            keep_descriptor(c, held->selector, raw, i >= SREG_LDTR && !l.format);
     }
     return E_OK;
 }

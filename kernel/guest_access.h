@@ -13,12 +13,12 @@
 void guest_access_ask_before_write(bool (*may)(uint64_t pa));
 void guest_access_init(uint64_t ram_end);
 /* Guest-physical memory outside the hidden range. */
-struct phys_reader guest_phys_reader(void);
+struct phys_reader guest_phys_reader(enum paging_format format);
 /* The same by bytes, within one page; ctx is not used. */
 bool guest_phys_read(void *ctx, gpa_t gpa, void *buf, size_t len);
 bool guest_phys_write(void *ctx, gpa_t gpa, const void *buf, size_t len);
-/* Long mode only. False when a page is not mapped. */
-bool guest_read_linear(uint64_t cr3, uint64_t va, void *out, size_t len);
+/* False when a page is not mapped. */
+bool guest_read_linear(enum paging_format format, uint64_t cr3, uint64_t va, void *out, size_t len);
 /* This native CPU's segment registers, into its state: selectors from the CPU, the rest from the guest's tables. */
 enum err guest_capture_segments(struct cpu *c) MUST_USE;
 /* Would loading the selectors give what the (captured) registers hold? E_SEGMENT, E_GDT. Copies the descriptors that

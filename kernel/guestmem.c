@@ -7,8 +7,6 @@
 #include "bits.h"
 #include "msr.h"
 
-#define CR4_PSE BIT(4)
-
 #define PTE_P BIT(0)
 #define PTE_W BIT(1)
 #define PTE_U BIT(2)

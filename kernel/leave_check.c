@@ -10,9 +10,13 @@
 #define DESCRIPTOR_BYTES 8u
 #define SYSTEM_DESCRIPTOR_BYTES 16u
 
-bool leave_long_mode(uint64_t cr0, uint64_t efer)
+enum paging_format leave_format(uint64_t cr0, uint64_t cr4, uint64_t efer)
 {
-    return (cr0 & CR0_PG) && (efer & EFER_LMA);
+    if (!(cr0 & CR0_PG))
+        return PAGING_NONE;
+    if (efer & EFER_LMA)
+        return PAGING_LONG;
+    return cr4 & CR4_PAE ? PAGING_PAE : cr4 & CR4_PSE ? PAGING_32_PSE : PAGING_32;
 }
 
 /* These are loaded while still on the host's page tables, through copies of the descriptors in tables of 512 entries. CS
@@ -36,7 +40,7 @@ static enum err check_selectors(const struct vcpu_state *s)
 
 enum err leave_check_state(const struct vcpu_state *s)
 {
-    if (!leave_long_mode(s->cr0, s->msr[VMSR_EFER]) || (s->rflags & RFLAGS_VM))
+    if (!(s->cr0 & CR0_PG) || (s->rflags & RFLAGS_VM))
         return E_MODE;
     if (s->cr4 & CR4_LA57)
         return E_LA57;

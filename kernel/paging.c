@@ -32,7 +32,8 @@
 
 extern uint8_t image_start[], image_text_start[], image_text_end[], image_rodata_start[], image_rodata_end[],
     image_end[];
-extern const uint64_t gateway_code[], image_gateway_end[], image_way_out_start[], image_door_start[], image_door_end[];
+extern const uint64_t gateway_code[], image_gateway_end[], image_bridge_end[], image_way_out_start[],
+    image_door_start[], image_door_end[];
 extern const uint64_t image_door_vmx_end[], image_door_svm_end[], image_rest_start[], image_rest_end[];
 
 void paging_copy_and_switch(void *dst, const void *src, uint64_t bytes, uint64_t cr3); /* relocate.asm */
@@ -79,6 +80,7 @@ struct image_range paging_image_part(enum image_part part)
 {
     static const struct image_range ranges[IMAGE_PARTS] = {
         [IMAGE_GATEWAY] = {gateway_code, image_gateway_end},
+        [IMAGE_BRIDGE] = {image_door_svm_end, image_bridge_end},
         [IMAGE_WAY_OUT] = {image_way_out_start, image_door_start},
         [IMAGE_DOOR] = {image_door_start, image_door_end},
         [IMAGE_DOOR_VMX] = {image_door_end, image_door_vmx_end},

@@ -43,9 +43,11 @@ bool paging_map_gateway(uint64_t va, const uint64_t pa[], unsigned count) MUST_U
 /* Pool pages left. */
 uint64_t paging_pool_left(void);
 /* The image's bytes that must never change after boot; multiples of 8. The door is the gateway's code and what a way in
-   needs, the way out what leaving needs (kernel/door.ld), the rest is all other code. */
+   needs, the way out what leaving needs (kernel/door.ld), the bridge what a 32-bit guest's visits need beside the door;
+   the rest is all other code. */
 enum image_part {
     IMAGE_GATEWAY,
+    IMAGE_BRIDGE,
     IMAGE_WAY_OUT,
     IMAGE_DOOR,
     IMAGE_DOOR_VMX,

@@ -14,6 +14,7 @@
 #include "cpu.h"
 #include "drivers/lapic.h"
 #include "kernel/apic_watch.h"
+#include "kernel/bridge.h"
 #include "kernel/console.h"
 #include "kernel/console_irq.h"
 #include "kernel/crash.h"
@@ -76,7 +77,7 @@ static void follow_interrupt(struct cpu *c, enum exit_kind kind)
 
 static void note_cr3(struct cpu *c, uint64_t now)
 {
-    uint64_t cr3 = guest.backend->get(&c->vcpu, VREG_CR3) & MASK(51, 12);
+    uint64_t cr3 = guest.backend->get(&c->vcpu, VREG_CR3) & (guest.plan.format ? MASK(31, 5) : MASK(51, 12));
     unsigned oldest = 0;
     if (c->seen_cr3[c->seen_last].cr3 == cr3) {
         c->seen_cr3[c->seen_last].when_us = now;
@@ -110,10 +111,10 @@ static void look_at_settling(struct cpu *c, uint64_t now)
     if (guest.settled || !guest.settle_us)
         return;
     struct vcpu *v = &c->vcpu;
-    bool long_mode = leave_long_mode(guest.backend->get(v, VREG_CR0), guest.backend->get(v, VREG_EFER));
+    bool paging = guest.backend->get(v, VREG_CR0) & CR0_PG;
     bool user = (guest.backend->get(v, VREG_SS_AR) >> AR_DPL_SHIFT & 3u) == 3u;
     uint64_t idt = guest.backend->get(v, VREG_IDT_BASE);
-    if (!settle_look(&guest.settle, now, guest.settle_us, long_mode, idt, long_mode && user))
+    if (!settle_look(&guest.settle, now, guest.settle_us, paging, idt, paging && user))
         return;
     guest.settled = true;
     guest.want = MODE_NATIVE;
@@ -266,7 +267,8 @@ static void leave_damaged(struct cpu *c)
 {
     guest.last_refusal = E_DIGEST;
     guest.want = MODE_NATIVE;
-    while (!digest_check_way_out()) /* endless: nothing of the host is left that could be trusted with the guest */
+    /* Endless: nothing of the host is left that could be trusted with the guest. A 32-bit guest's way out needs the rest. */
+    while (bridge_wanted() || !digest_check_way_out())
         cpu_cli_hlt();
     if (!cpu_leads(c)) {
         smp_kick(cpus[0]);

@@ -14,7 +14,7 @@ void segment_set_base(uint64_t descriptor[2], uint64_t base)
     descriptor[1] = base >> 32;
 }
 
-bool segment_same_in_long_mode(enum sreg which, const struct segment *held, const struct segment *would_load)
+bool segment_same(enum sreg which, const struct segment *held, const struct segment *would_load, bool bases)
 {
     bool held_null = held->access_rights & AR_UNUSABLE, load_null = would_load->access_rights & AR_UNUSABLE;
     /* The CPU keeps SS "usable" with a null selector in ring 0; a null DS stays null whatever its hidden part says. */
@@ -25,7 +25,7 @@ bool segment_same_in_long_mode(enum sreg which, const struct segment *held, cons
         rights_mask &= ~TYPE_TSS_BUSY;
     if ((held->access_rights & rights_mask) != (would_load->access_rights & rights_mask))
         return false;
-    if (which == SREG_FS || which == SREG_GS)
+    if (!bases && (which == SREG_FS || which == SREG_GS))
         return held->limit == would_load->limit;
     return held->limit == would_load->limit && held->base == would_load->base;
 }

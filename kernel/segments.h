@@ -67,7 +67,7 @@ MUST_USE static inline enum err segment_load(const struct linear_reader *r, cons
     return out->access_rights & AR_P ? E_OK : E_GDT;
 }
 
-/* Are the parts equal that matter in long mode? which: the register; bases of FS and GS are MSRs and do not count. */
-bool segment_same_in_long_mode(enum sreg which, const struct segment *held, const struct segment *would_load);
+/* Are the parts equal that matter? which: the register. bases: in long mode those of FS and GS are MSRs and do not count. */
+bool segment_same(enum sreg which, const struct segment *held, const struct segment *would_load, bool bases);
 
 #endif

@@ -8,10 +8,10 @@ void settle_disturb(struct settle *s, uint64_t now_us)
     s->since_us = now_us;
 }
 
-bool settle_look(struct settle *s, uint64_t now_us, uint64_t period_us, bool long_mode, uint64_t idt_base, bool user)
+bool settle_look(struct settle *s, uint64_t now_us, uint64_t period_us, bool paging, uint64_t idt_base, bool user)
 {
-    if (long_mode != s->long_mode || idt_base != s->idt_base) {
-        s->long_mode = long_mode;
+    if (paging != s->paging || idt_base != s->idt_base) {
+        s->paging = paging;
         s->idt_base = idt_base;
         s->user_seen = s->user_elsewhere = false;
         s->since_us = now_us;
@@ -21,5 +21,5 @@ bool settle_look(struct settle *s, uint64_t now_us, uint64_t period_us, bool lon
         s->since_us = now_us;
     }
     uint64_t periods = s->user_seen ? 1 : SETTLE_KERNEL_ONLY_PERIODS;
-    return s->long_mode && now_us - s->since_us >= period_us * periods;
+    return s->paging && now_us - s->since_us >= period_us * periods;
 }

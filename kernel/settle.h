@@ -12,13 +12,13 @@
 struct settle {
     uint64_t since_us; /* nothing of what follows has changed since */
     uint64_t idt_base;
-    bool long_mode, user_seen;
+    bool paging, user_seen;
     volatile bool user_elsewhere; /* user mode was seen on another CPU; for the next look */
 };
 
-/* What was seen of the guest at now_us. True: settled, that is for period_us in long mode with the same IDT, user mode
+/* What was seen of the guest at now_us. True: settled, that is for period_us with paging and the same IDT, user mode
    seen before that, and no search for devices. */
-bool settle_look(struct settle *s, uint64_t now_us, uint64_t period_us, bool long_mode, uint64_t idt_base, bool user);
+bool settle_look(struct settle *s, uint64_t now_us, uint64_t period_us, bool paging, uint64_t idt_base, bool user);
 /* The guest looks for devices: the period begins anew. */
 void settle_disturb(struct settle *s, uint64_t now_us);
 

@@ -37,6 +37,7 @@
 #include "cpu.h"
 #include "hostmem.h"
 #include "kernel/apic_watch.h"
+#include "kernel/bridge.h"
 #include "kernel/console_irq.h"
 #include "kernel/digest.h"
 #include "kernel/gateway_data.h"
@@ -89,6 +90,7 @@ void transition_init(void)
     transition_init_cpu();
     traps_on_damage(visit_damaged);
     gateway_install_init();
+    bridge_init();
 }
 
 void transition_refused(const char *which, enum err why)
@@ -105,6 +107,8 @@ static enum err capture_native(struct cpu *c)
 {
     struct vcpu_state *s = c->state;
     const struct gateway_cpu *g = c->gate;
+    if (g->frame.rflags & RFLAGS_VM)
+        return E_MODE;
     for (unsigned i = 0; i < GPR_COUNT; i++)
         s->gpr[i] = g->gpr[i];
     s->rip = g->frame.rip;
@@ -201,6 +205,14 @@ static void load_private_ldt(struct cpu *c, uint16_t selector)
     descriptor[1] = guests[1];
 }
 
+static __attribute__((noinline)) void load_system(struct cpu *c, uint16_t selector, void (*load)(uint16_t selector))
+{
+    if (bridge_wanted())
+        bridge_load_system(c, selector, load);
+    else
+        load(selector);
+}
+
 static void load_segment_registers(struct cpu *c)
 {
     const struct vcpu_state *s = c->state;
@@ -211,19 +223,21 @@ static void load_segment_registers(struct cpu *c)
         load_private_ldt(c, s->seg[SREG_LDTR].selector);
     if (!c->tr_null) {
         c->private_gdt[SELECTOR_INDEX(s->seg[SREG_TR].selector)] &= ~TSS_BUSY;
-        cpu_ltr(s->seg[SREG_TR].selector);
+        load_system(c, s->seg[SREG_TR].selector, cpu_ltr);
     }
     cpu_write_ds(s->seg[SREG_DS].selector);
     cpu_write_es(s->seg[SREG_ES].selector);
     cpu_write_fs(s->seg[SREG_FS].selector);
     cpu_write_gs(s->seg[SREG_GS].selector);
-    cpu_lldt(ldt ? s->seg[SREG_LDTR].selector : 0); /* LLDT does not look at the table itself */
+    load_system(c, ldt ? s->seg[SREG_LDTR].selector : 0, cpu_lldt); /* LLDT does not look at the table itself */
     cpu_wrmsr(MSR_FS_BASE, s->seg[SREG_FS].base);
     cpu_wrmsr(MSR_GS_BASE, s->seg[SREG_GS].base);
 }
 
 static _Noreturn void out(struct cpu *c)
 {
+    if (bridge_wanted())
+        bridge_out(c);
     uint64_t block = guest.plan.va + PAGE_BYTES + ((uint64_t)c->gate - (uint64_t)&gateway);
     cpu_write_cr3(cpu_read_cr3()); /* the gateway may have been elsewhere */
     void (*gate)(uint64_t block_va) = (void (*)(uint64_t))(guest.plan.va + (uint64_t)(gateway_out - gateway_code));
@@ -243,6 +257,9 @@ _Noreturn void transition_go_native(struct cpu *c)
         g->gpr[i] = s->gpr[i];
     g->frame =
         (struct gateway_frame){s->rip, s->seg[SREG_CS].selector, s->rflags, s->gpr[GPR_RSP], s->seg[SREG_SS].selector};
+    g->nmi = BRIDGE_NMI_OURS;
+    if (bridge_wanted())
+        bridge_fill(c);
     g->cr0 = s->cr0;
     g->cr2 = s->cr2;
     g->cr3 = s->cr3;
@@ -442,8 +459,9 @@ static _Noreturn void visit_resume(struct cpu *c)
         struct pseudo_descriptor d = {.limit = sizeof c->private_gdt - 1, .base = (uint64_t)c->private_gdt};
         uint16_t index = SELECTOR_INDEX(c->kept_tr.selector);
         /* As it is now: the guest may have loaded another since it was left. If it cannot be read, as it was then. */
-        uint64_t now[2];
-        if (guest_read_linear(g->cr3, g->gdtr.base + index * sizeof now[0], now, sizeof now)) {
+        uint64_t now[2] = {0, 0};
+        size_t bytes = bridge_wanted() ? sizeof now[0] : sizeof now;
+        if (guest_read_linear(guest.plan.format, g->cr3, g->gdtr.base + index * sizeof now[0], now, bytes)) {
             c->private_gdt[index] = now[0];
             c->private_gdt[index + 1] = now[1];
         }
@@ -453,7 +471,8 @@ static _Noreturn void visit_resume(struct cpu *c)
     }
     g->cr3_base = g->cr3 & CR3_BASE;
     if (cpu_leads(c)) {
-        console_irq_prepare_native();
+        if (g->nmi == BRIDGE_NMI_OURS)
+            console_irq_prepare_native();
         digest_close_rest();
     }
     smp_leave_host_for_good(c);
@@ -511,7 +530,8 @@ static _Noreturn void visit_entry(void)
     /* CR0 first: the guest's may trap FPU instructions or leave pages unprotected. Caching stays as it is: a guest that
        has it off is at its MTRRs, and VM entry would not switch it off again (SDM 3C 27.3.2.1). */
     cpu_write_cr0(HOST_CR0 | (cpu_read_cr0() & (CR0_CD | CR0_NW)));
-    bool whole = !cpu_leads(c) || digest_check_door(); /* others come when the leader has checked, and calls them */
+    /* Others come when the leader has checked, and calls them; but of 32-bit guests with every NMI. */
+    bool narrow = bridge_wanted(), whole = (!cpu_leads(c) && !narrow) || digest_check_door(narrow);
     note_task_register(c);
     if (c->place == CPU_HELD)
         adopt(c);
@@ -520,7 +540,9 @@ static _Noreturn void visit_entry(void)
         note_damage();
         visit_resume(c);
     }
-    if (cpu_leads(c))
+    if (narrow)
+        bridge_sort_nmi(c);
+    if (cpu_leads(c) && c->gate->nmi == BRIDGE_NMI_OURS)
         console_irq_pump();
     do
         if (smp_called(c))
@@ -528,7 +550,10 @@ static _Noreturn void visit_entry(void)
     while (guest.mode == MODE_NATIVE && !smp_leave_host(c));
     if (c->place == CPU_HELD)
         run_loop(c);
-    if (guest.mode == MODE_VIRTUAL)
+    if (guest.mode == MODE_VIRTUAL) {
+        if (c->gate->nmi == BRIDGE_NMI_GUESTS)
+            c->vcpu.nmi_pending = true;
         transition_become_virtual(c);
+    }
     visit_resume(c);
 }

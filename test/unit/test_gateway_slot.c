@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Gateway slot search, against page tables built by hand. The arena is guest-physical memory from 1 GiB on, so that one
    2M page, or one 1G page, can map the same IDT page at the same offset as a 4K page does. */
-/* UNITS: kernel/gateway_slot.c */
+/* UNITS: kernel/gateway_slot.c kernel/gateway_slot32.c */
 #include "bits.h"
 #include "kernel/gateway_data.h"
 #include "kernel/gateway_slot.h"
@@ -50,7 +50,7 @@ static const uint64_t *page(void *ctx, uint64_t pa)
     return pa >= ARENA_PA && pa < ARENA_PA + sizeof arena ? arena[(pa - ARENA_PA) / PAGE_BYTES] : NULL;
 }
 
-static const struct phys_reader reader = {page, NULL};
+static const struct phys_reader reader = {page, NULL, PAGING_LONG};
 
 static unsigned pml4_slot(void)
 {

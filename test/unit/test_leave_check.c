@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Each reason not to leave, alone; and the names of the exit kinds. */
-/* UNITS: kernel/leave_check.c kernel/exit_name.c */
+/* UNITS: kernel/leave_check.c kernel/leave_check32.c kernel/exit_name.c */
 #include "backend.h"
 #include "kernel/leave_check.h"
 #include "msr.h"
@@ -38,7 +38,8 @@ static void good(void)
 START_TEST(each_condition_alone)
 {
     ONE_CHANGE(s.cr0 &= ~CR0_PG, E_MODE);
-    ONE_CHANGE(s.msr[VMSR_EFER] &= ~EFER_LMA, E_MODE);
+    ONE_CHANGE(s.msr[VMSR_EFER] = 0, E_OK); /* 32-bit paging: leave_check_32() has more to say */
+    ONE_CHANGE(s.msr[VMSR_EFER] = 0; s.rflags |= RFLAGS_VM, E_MODE);
     ONE_CHANGE(s.rflags |= RFLAGS_VM, E_MODE);
     ONE_CHANGE(s.cr4 |= CR4_LA57, E_LA57);
     ONE_CHANGE(s.cr4 |= CR4_CET, E_CET);
@@ -98,11 +99,64 @@ START_TEST(what_may_pass)
 }
 END_TEST
 
-START_TEST(long_mode)
+START_TEST(formats)
 {
-    ck_assert(leave_long_mode(CR0_PG, EFER_LMA));
-    ck_assert(!leave_long_mode(CR0_PE, EFER_LMA));
-    ck_assert(!leave_long_mode(CR0_PG, EFER_LME));
+    ck_assert_int_eq(leave_format(CR0_PG | CR0_PE, CR4_PAE, EFER_LMA | EFER_LME), PAGING_LONG);
+    ck_assert_int_eq(leave_format(CR0_PE, CR4_PAE, EFER_LMA), PAGING_NONE);
+    ck_assert_int_eq(leave_format(CR0_PE, 0, 0), PAGING_NONE);
+    ck_assert_int_eq(leave_format(CR0_PG | CR0_PE, CR4_PAE, EFER_NXE), PAGING_PAE);
+    ck_assert_int_eq(leave_format(CR0_PG | CR0_PE, CR4_PAE | CR4_PSE, 0), PAGING_PAE);
+    ck_assert_int_eq(leave_format(CR0_PG | CR0_PE, CR4_PSE | CR4_PGE, 0), PAGING_32_PSE);
+    ck_assert_int_eq(leave_format(CR0_PG | CR0_PE, CR4_PGE, 0), PAGING_32);
+}
+END_TEST
+
+/* A 32-bit kernel, running: everything flat. */
+static void good_32(void)
+{
+    good();
+    s.msr[VMSR_EFER] = 0;
+    s.seg[SREG_CS] = (struct segment){.selector = 0x60, .access_rights = 0xc09b, .limit = UINT32_MAX};
+    s.seg[SREG_SS] = (struct segment){.selector = 0x68, .access_rights = 0xc093, .limit = UINT32_MAX};
+}
+
+START_TEST(modes_of_32_bits)
+{
+    static const struct {
+        const char *what;
+        struct segment ss, tr;
+        enum err expected;
+    } cases[] = {
+        {"base", {0x68, 0, 0xc093, UINT32_MAX, 0, 0x1000}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_SEGMENT},
+        {"limit", {0x68, 0, 0xc093, UINT32_MAX - PAGE_BYTES, 0, 0}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_SEGMENT},
+        {"16-bit", {0x68, 0, 0x8093, UINT32_MAX, 0, 0}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_SEGMENT},
+        {"expand-down", {0x68, 0, 0xc097, UINT32_MAX, 0, 0}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_SEGMENT},
+        {"read-only", {0x68, 0, 0xc091, UINT32_MAX, 0, 0}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_SEGMENT},
+        {"unusable", {0x68, 0, 0x1c093, UINT32_MAX, 0, 0}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_SEGMENT},
+        {"from the LDT", {0x6c, 0, 0xc093, UINT32_MAX, 0, 0}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_SEGMENT},
+        {"a user's may be anything", {0x0f, 0, 0xf3, 0xfff, 0, 0x1234}, {0x80, 0, 0x8b, 0x67, 0, 0}, E_OK},
+        {"no task register", {0x68, 0, 0xc093, UINT32_MAX, 0, 0}, {0, 0, 0x83, 0xffff, 0, 0}, E_OK},
+        {"16-bit TSS", {0x68, 0, 0xc093, UINT32_MAX, 0, 0}, {0x80, 0, 0x83, 0x2b, 0, 0}, E_SEGMENT},
+    };
+    good_32();
+    ck_assert_int_eq(leave_check_state(&s), E_OK);
+    ck_assert_int_eq(leave_check_32(&s), E_OK);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        s.seg[SREG_SS] = cases[i].ss;
+        s.seg[SREG_TR] = cases[i].tr;
+        ck_assert_msg(leave_check_32(&s) == cases[i].expected, "%s", cases[i].what);
+    }
+    struct segment code = {0x60, 0, 0xc09b, UINT32_MAX, 0, 0};
+    ck_assert(leave_flat(&code, true));
+    ck_assert(!leave_flat(&code, false));
+    code.access_rights = 0xc099; /* cannot be read */
+    ck_assert(!leave_flat(&code, true));
+    code.access_rights = 0xc0fb; /* ring 3's */
+    ck_assert(!leave_flat(&code, true));
+    code.access_rights = 0xa09b; /* 64-bit */
+    ck_assert(!leave_flat(&code, true));
+    code = s.seg[SREG_SS];
+    ck_assert(!leave_flat(&code, true));
 }
 END_TEST
 
@@ -130,7 +184,8 @@ static Suite *suite(void)
     tcase_add_test(t, each_condition_alone);
     tcase_add_test(t, selectors_that_are_loaded_early);
     tcase_add_test(t, what_may_pass);
-    tcase_add_test(t, long_mode);
+    tcase_add_test(t, formats);
+    tcase_add_test(t, modes_of_32_bits);
     tcase_add_test(t, every_exit_has_a_name_of_its_own);
     suite_add_tcase(suite, t);
     return suite;
