@@ -16,7 +16,7 @@ ODD_ASM := odd_modes
 KIT_OBJ := $(KIT_C:%=$(KIT_B)/%.o) $(KIT_ASM:%=$(KIT_B)/%.asm.o)
 
 .PHONY: guests
-guests: $(GUEST_B)/tiny.elf $(B)/prop/prop.elf $(B)/nmi/nmi.elf $(B)/odd/odd.elf
+guests: $(GUEST_B)/tiny.elf $(B)/prop/prop.elf $(B)/nmi/nmi.elf $(B)/odd/odd.elf $(B)/narrow/narrow.elf
 
 $(GUEST_B)/guest.o: test/guest/guest.c include/bits.h include/types.h
 	@mkdir -p $(@D)
@@ -64,3 +64,23 @@ endef
 $(eval $(call KIT_GUEST,prop,$(PROP_C),$(PROP_ASM)))
 $(eval $(call KIT_GUEST,nmi,$(NMI_C),))
 $(eval $(call KIT_GUEST,odd,$(ODD_C),$(ODD_ASM)))
+
+# ---- the 32-bit guest ----------------------------------------------------------------------------------------------
+NARROW_B := $(B)/narrow
+NARROW_C := narrow_main narrow_cpu narrow_hold
+NARROW_CFLAGS := $(filter-out -mno-red-zone -mcmodel=small,$(GUEST_CFLAGS)) -m32
+
+$(NARROW_B)/%.o: test/guest/%.c test/guest/narrow.h include/bits.h include/types.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(NARROW_CFLAGS) -c -o $@ $<
+
+$(NARROW_B)/narrow_start.o: test/guest/narrow_start.asm
+	@mkdir -p $(@D)
+	$(call say,NASM,$<)
+	$(Q)$(NASM) -w+all -Werror -f elf32 -o $@ $<
+
+$(NARROW_B)/narrow.elf: $(NARROW_B)/narrow_start.o $(NARROW_C:%=$(NARROW_B)/%.o) test/guest/narrow.ld
+	$(call say,LD,$@)
+	$(Q)ld -m elf_i386 -nostdlib -static -z max-page-size=4096 --no-warn-rwx-segments -T test/guest/narrow.ld -Map $(@D)/narrow.map \
+	  -o $@ $(filter %.o,$^)
