@@ -3,7 +3,7 @@
  *
  *   mode N    0 PAE, 1 32-bit paging with 4 KiB pages, 2 with 4 MiB pages, too: on all CPUs
  *   only N    likewise, on CPU 0 only
- *   hold N    0 ring 3, 1 ring 0, 2 ring 0 halted: all CPUs fill every register they can see with odd, legal values, and wait.
+ *   hold N    0 ring 3, 1 ring 0, 2 ring 0 halted, 3 virtual-8086 (CPU 0; the others in ring 0): all CPUs fill every register they can see with odd, legal values, and wait.
  *             The byte n: CPU 0 sends itself an NMI. g: compare, "narrow checks=N failed=M nmis=K entries=E gate=G"
  *
  * narrow_main.c: commands, console, interrupts. narrow_cpu.c: descriptor and page tables, CPUs. narrow_hold.c: registers. */
@@ -22,6 +22,8 @@
 #define VECTOR_PIC 32u
 #define VECTOR_RELEASE 48u
 #define COM1 0x3f8u
+#define AP_PAGE 0x8000u
+#define EFLAGS_VM BIT32(17)
 #define COM1_IRQ 4u
 
 enum selector {
@@ -47,6 +49,7 @@ _Static_assert(offsetof(struct hold, fx) == 80, "narrow_start.asm");
 struct frame {
     uint32_t probe[4]; /* what is at offset 0 of GS, FS, ES, DS; null: 0 */
     uint32_t gs, fs, es, ds, edi, esi, ebp, kernel_esp, ebx, edx, ecx, eax, vector, error, eip, cs, eflags, esp, ss;
+    uint32_t v86_es, v86_ds, v86_fs, v86_gs; /* only there */
 };
 
 struct PACKED pseudo32 {
@@ -82,6 +85,7 @@ void cpu_mode(struct cpu *c, uint32_t mode);
 void cpu_start_others(uint32_t wanted);
 struct cpu *cpu_self(void);
 void cpu_nmi_to_self(void);
+void cpu_v86_target(const uint8_t *to);
 uint32_t cpu_footprint(uint32_t *gate); /* entries beside the IDT */
 uint32_t cpu_sum(void);
 uint32_t cpu_segment_word(uint32_t selector);
@@ -92,6 +96,7 @@ void hold_fill(struct cpu *c, uint32_t kind);
 void hold_check(struct cpu *c);
 
 extern volatile uint32_t narrow_target[2], narrow_awake;
+extern const uint8_t narrow_v86[], narrow_v86_exit[], narrow_v86_target[];
 extern const uint8_t narrow_entries[], narrow_spin[], narrow_halt[], narrow_release[], narrow_ap_start[],
     narrow_ap_start_end[];
 void narrow_hold(struct hold *h);

@@ -23,7 +23,6 @@
 #define ICR_NMI 0x400u
 #define ICR_OTHERS_INIT 0xc4500u
 #define ICR_OTHERS_STARTUP 0xc4600u
-#define AP_PAGE 0x8000u
 #define MSR_EFER 0xc0000080u
 #define EFER_NXE BIT32(11)
 #define CR0_PG BIT32(31)
@@ -220,6 +219,12 @@ void cpu_start_others(uint32_t wanted)
             up++;
         cpu_count = up;
     }
+}
+
+/* Where virtual-8086 code goes next. */
+void cpu_v86_target(const uint8_t *to)
+{
+    store16((uint8_t *)AP_PAGE + (narrow_v86_target - narrow_ap_start), (uint16_t)(to - narrow_ap_start));
 }
 
 void cpu_nmi_to_self(void)

@@ -3,7 +3,8 @@
 #include "narrow.h"
 
 #define EFLAGS_ODD 0x240ed7u /* ID, AC, and what arithmetic leaves; IF, DF */
-#define DR7_ODD 0x9d550400u  /* kinds and lengths, nothing armed */
+#define EFLAGS_IOPL 0x3000u
+#define DR7_ODD 0x9d550400u /* kinds and lengths, nothing armed */
 #define MSR_SYSENTER_CS 0x174u
 #define MSRS 3u
 
@@ -63,11 +64,23 @@ void hold_fill(struct cpu *c, uint32_t kind)
     h->cs = user ? SEL_USER_CODE : SEL_CODE;
     h->eflags = EFLAGS_ODD;
     h->esp = random32();
+    if (kind == 3)
+        h->esp &= 0xffff;
     h->ss = SEL_USER_DATA;
     h->ds = user ? SEL_USER_DATA : SEL_ODD;
     h->es = user ? SEL_ODD : 0;
     h->fs = user ? SEL_READ_ONLY : SEL_LDT_ODD;
     h->gs = user ? SEL_LDT_ODD : SEL_READ_ONLY;
+    if (kind == 3) {
+        h->eflags = (EFLAGS_ODD & ~BIT32(18)) | EFLAGS_VM | EFLAGS_IOPL;
+        h->cs = AP_PAGE >> 4;
+        h->eip = (uint32_t)(narrow_v86 - narrow_ap_start);
+        h->ss = 0x1230;
+        h->ds = 0x2341;
+        h->es = 0x3452;
+        h->fs = 0x4563;
+        h->gs = 0x5674;
+    }
     __asm__ volatile("fninit\n fxsave %0" : "=m"(h->fx));
     for (uint32_t i = 32; i < 288; i++) /* eight x87 registers of ten bytes in sixteen, eight XMM registers */
         h->fx[i] = i >= 160 || i % 16 < 10 ? (uint8_t)random32() : 0;
@@ -112,7 +125,7 @@ void hold_check(struct cpu *c)
 {
     struct hold *h = &c->hold;
     const struct frame *f = &c->got;
-    bool user = h->cs & 3;
+    bool v86 = h->eflags & EFLAGS_VM, user = v86 || (h->cs & 3);
     struct special now;
     const uint32_t gpr[8] = {f->eax, f->ecx, f->edx, f->ebx, h->gpr[4], f->ebp, f->esi, f->edi};
     __asm__ volatile("fxsave %0" : "=m"(c->fx));
@@ -124,14 +137,13 @@ void hold_check(struct cpu *c)
     if (user)
         check(c, "ss", 0, f->ss, h->ss);
     check(c, "eflags", 0, f->eflags, h->eflags);
-    check(c, "ds", 0, f->ds & 0xffff, h->ds);
-    check(c, "es", 0, f->es & 0xffff, null_or(h->es));
-    check(c, "fs", 0, f->fs & 0xffff, h->fs);
-    check(c, "gs", 0, f->gs & 0xffff, h->gs);
-    check(c, "ds hidden", 0, f->probe[3], cpu_segment_word(h->ds));
-    check(c, "es hidden", 0, f->probe[2], cpu_segment_word(h->es));
-    check(c, "fs hidden", 0, f->probe[1], cpu_segment_word(h->fs));
-    check(c, "gs hidden", 0, f->probe[0], cpu_segment_word(h->gs));
+    const uint32_t segments[4] = {h->ds, h->es, h->fs, h->gs}, in_v86[4] = {f->v86_ds, f->v86_es, f->v86_fs, f->v86_gs};
+    const uint32_t got[4] = {f->ds, f->es, f->fs, f->gs};
+    for (uint32_t i = 0; i < 4; i++) {
+        check(c, "segment", i, (v86 ? in_v86[i] : got[i]) & 0xffff, v86 ? segments[i] : null_or(segments[i]));
+        if (!v86)
+            check(c, "segment hidden", i, f->probe[3 - i], cpu_segment_word(segments[i]));
+    }
     for (uint32_t i = 0; i < sizeof now / 4; i++)
         check(c, "special", i, ((const uint32_t *)&now)[i], ((const uint32_t *)&want[c->number])[i]);
     for (uint32_t i = 0; i < 288; i += 4)

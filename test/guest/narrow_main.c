@@ -97,8 +97,10 @@ void narrow_interrupt(struct frame *f)
             uint8_t byte = in8(COM1);
             if (byte == 'n')
                 cpu_nmi_to_self();
-            if (byte == 'g')
+            if (byte == 'g') {
                 narrow_target[0] = narrow_target[1] = (uint32_t)narrow_release;
+                cpu_v86_target(narrow_v86_exit);
+            }
         }
         out8(PIC1, PIC_EOI);
         return;
@@ -122,7 +124,7 @@ static void obey(struct cpu *c)
             cpu_mode(c, kind & 3);
         return;
     }
-    hold_fill(c, kind & 3);
+    hold_fill(c, c->number && (kind & 3) == 3 ? 1 : kind & 3);
     if (c->number == 0) {
         out8(COM1 + UART_IER, LSR_DATA);
         say("narrow holding\n");
@@ -144,6 +146,7 @@ static void command_all(uint32_t kind)
     static uint32_t number;
     narrow_target[0] = (uint32_t)narrow_spin;
     narrow_target[1] = (uint32_t)narrow_halt;
+    cpu_v86_target(narrow_v86);
     checked = 0;
     order_kind = kind;
     __atomic_store_n(&order, ++number, __ATOMIC_SEQ_CST);
@@ -226,7 +229,7 @@ void narrow_main(uint32_t magic, uint32_t info)
             mode = kind & 3;
             command_all(kind);
             say("narrow mode\n");
-        } else if (kind >= 0x10 && kind < 0x13) {
+        } else if (kind >= 0x10 && kind < 0x14) {
             command_all(kind | mode << 2);
             report();
         }

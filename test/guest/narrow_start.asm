@@ -11,6 +11,7 @@ VECTOR_RELEASE  equ 48
 CPUS_MAX        equ 8
 STACK_BYTES     equ 8192
 RING            equ 3
+EFLAGS_VM       equ 1 << 17
 ; struct hold
 H_SAVED         equ 0
 H_GPR           equ 4                   ; EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI
@@ -26,6 +27,7 @@ H_GS            equ 68
 H_FX            equ 80
 
 global start, narrow_ap_start, narrow_ap_start_end, narrow_entries, narrow_hold, narrow_back
+global narrow_v86, narrow_v86_exit, narrow_v86_target
 global narrow_spin, narrow_halt, narrow_release, narrow_target, narrow_awake
 extern narrow_main, narrow_other, narrow_interrupt
 
@@ -86,8 +88,16 @@ narrow_ap_start:
         or al, CR0_PE
         mov cr0, eax
         jmp dword SEL_CODE:other
+; Virtual-8086 mode, with CS at the page's beginning.
+narrow_v86:
+        jmp [cs:narrow_v86_target - narrow_ap_start]
+narrow_v86_exit:
+        int VECTOR_RELEASE
         align 4, db 0x90
-.pointer:
+narrow_v86_target:
+        dw 0
+        align 4, db 0x90
+narrow_ap_start.pointer:
         dw boot_gdt_end - boot_gdt - 1
         dd boot_gdt
 narrow_ap_start_end:
@@ -173,8 +183,17 @@ narrow_hold:
         mov ebx, [esp + 36]
         mov [ebx + H_SAVED], esp
         fxrstor [ebx + H_FX]
+        test dword [ebx + H_EFLAGS], EFLAGS_VM
+        jz .not_v86
+        push dword [ebx + H_GS]
+        push dword [ebx + H_FS]
+        push dword [ebx + H_DS]
+        push dword [ebx + H_ES]
+        jmp .to_ring3
+.not_v86:
         test dword [ebx + H_CS], RING
         jz .same_ring
+.to_ring3:
         push dword [ebx + H_SS]
         push dword [ebx + H_ESP]
 .same_ring:
@@ -186,10 +205,13 @@ narrow_hold:
         push dword [ebx + H_GPR + 4 * n]
 %assign n n + 1
 %endrep
+        test dword [ebx + H_EFLAGS], EFLAGS_VM
+        jnz .go                         ; IRET loads them
         mov es, [ebx + H_ES]
         mov fs, [ebx + H_FS]
         mov gs, [ebx + H_GS]
         mov ds, [ebx + H_DS]
+.go:
         popad
         iretd
 
