@@ -93,9 +93,9 @@ def narrow_restore(m):
 
 @scenario(timeout=60)
 def narrow_settles(m):
-    """Left by itself once it rests, like any other guest."""
+    """Left by itself once it rests, like any other guest, though it has not started the second CPU."""
     m.power_cut()
-    steps.boot(m, "--guest", f"{NARROW}:cpus=1", wait=False, store=(), mem_mib=80, options="console=com2 settle=1")
+    steps.boot(m, "--guest", f"{NARROW}:cpus=1", wait=False, store=(), mem_mib=80, cpus=2, options="console=com2 settle=1")
     m.guest.expect("narrow ready\r\n", 20 * m.slow, never="EXCEPTION[^\r]*")
     steps.settle(m)
     hold(m, 1, "settled", lambda: steps.to_virtual(m), native=False)
