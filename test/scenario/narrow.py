@@ -3,6 +3,7 @@
 holds every register and compares (test/guest/narrow.h)."""
 import os
 import re
+import time
 
 import machine
 import steps
@@ -30,6 +31,7 @@ def hold(m, kind, what, during, nmis=0, native=True, cpus=1):
     m.guest.drop()
     m.guest.send(f"hold {kind}\r")
     m.guest.expect("narrow holding\r\n", 20 * m.slow, never="EXCEPTION[^\r]*")
+    time.sleep(0.3)  # it has a few instructions to go until it holds
     during()
     m.guest.send("n" * nmis)
     m.guest.send("g")
