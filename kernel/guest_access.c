@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define SELECTOR_TI 4u
+#define SELECTOR_RPL 3u
 #define SELECTOR_INDEX(s) ((s) >> 3)
 #define AR_ACCESSED 1u
 #define AR_TSS_BUSY 2u
@@ -68,7 +69,7 @@ static const uint64_t *page(void *ctx, uint64_t pa)
 
 struct phys_reader guest_phys_reader(enum paging_format format)
 {
-    return (struct phys_reader){page, NULL, format};
+    return (struct phys_reader){.page = page, .format = format};
 }
 
 bool guest_read_linear(enum paging_format format, uint64_t cr3, uint64_t va, void *out, size_t len)
@@ -147,6 +148,10 @@ enum err guest_capture_segments(struct cpu *c)
             s->seg[SREG_TR] = c->kept_tr;
             continue;
         }
+        if (!(selector[which] & ~SELECTOR_RPL)) {
+            s->seg[which] = segment_unusable(selector[which]);
+            continue;
+        }
         enum err e = load(&l, s, selector[which], which >= SREG_LDTR, &s->seg[which], raw);
         if (e) {
             log_line("switch", "segment register not in the guest's table: which=%u selector=%#x", which,
@@ -190,6 +195,8 @@ enum err guest_check_segments(struct cpu *c)
         const struct segment *held = &s->seg[i];
         struct segment would;
         uint64_t raw[2] = {0, 0};
+        if (i <= SREG_GS && !(held->selector & ~SELECTOR_RPL))
+            continue; /* null is the same whatever the hidden part says: most of them are */
         if ((i == SREG_TR && !SELECTOR_INDEX(held->selector)) ||
             (i == SREG_LDTR && (held->access_rights & AR_UNUSABLE)))
             continue; /* LDTR: null is what is loaded */

@@ -50,7 +50,7 @@ static const uint64_t *page(void *ctx, uint64_t pa)
     return pa >= ARENA_PA && pa < ARENA_PA + sizeof arena ? arena[(pa - ARENA_PA) / PAGE_BYTES] : NULL;
 }
 
-static const struct phys_reader reader = {page, NULL, PAGING_LONG};
+static const struct phys_reader reader = {.page = page, .format = PAGING_LONG};
 
 static unsigned pml4_slot(void)
 {

@@ -64,7 +64,7 @@ static bool read_phys(void *ctx, gpa_t gpa, void *buf, size_t len)
 
 static struct phys_reader reader(void)
 {
-    return (struct phys_reader){page, NULL, format};
+    return (struct phys_reader){.page = page, .format = format};
 }
 
 static bool pae(void)
@@ -121,7 +121,7 @@ static enum err find_gate(uint64_t base, uint64_t limit)
 {
     struct phys_reader r = reader();
     gate = (struct gateway_gate){0};
-    return gateway_slot_gate(&r, cr3_of(ROOT), base, limit, &gate);
+    return gateway_slot_gate(&r, cr3_of(ROOT), base, limit, &plan, &gate);
 }
 
 static bool usable(unsigned root)
