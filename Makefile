@@ -64,7 +64,9 @@ libs: $(IMAGE_LIBS) ## the image's libraries (newlib, LZ4, Zydis) from Debian's 
 
 # What runs once, or waits for a device anyway, is compiled for size; nothing that is in the door (kernel/door.ld).
 SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c $(addprefix drivers/,io.c uart.c lapic.c ioapic.c),$(wildcard boot/*.c ckpt/*.c drivers/*.c)) \
-  vmx/caps.c svm/caps.c $(wildcard $(addprefix kernel/,report.c json.c options.c checkpoint.c saving.c bus_masters.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c))
+  vmx/caps.c svm/caps.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
+  report.c json.c options.c checkpoint.c saving.c bus_masters.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c \
+  bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c))
 $(SMALL:%.c=$(B)/obj/%.o): SIZE := -Os
 # Padding in front of loops and functions is checked at each way in, too; where loops over memory are, it pays.
 ALIGN := -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1

@@ -40,7 +40,8 @@
 #define ENTRY_FEATURE_PARENT BIT(1)    /* incremental: what it does not have is in the parent */
 #define ENTRY_FEATURES_REQUIRED (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT)
 /* Bits of disk_entry.flags; unknown ones are kept as they were found. */
-#define ENTRY_FLAG_PINNED BIT(0) /* not to be deleted */
+#define ENTRY_FLAG_PINNED BIT(0)    /* not to be deleted */
+#define ENTRY_FLAG_AUTOMATIC BIT(1) /* taken by the clock: may make room for younger ones */
 
 struct disk_super {
     uint64_t magic;

@@ -429,11 +429,25 @@ uint32_t store_chain_length(const struct store *s, uint64_t id)
     return length;
 }
 
-uint64_t store_oldest_removable(const struct store *s)
+static bool removable(const struct store *s, const struct disk_entry *e)
 {
     /* What the newest two build on has children, so it stays by itself. */
-    for (uint32_t i = 0; i + 2 < s->count; i++)
-        if (!(s->table[i].flags & ENTRY_FLAG_PINNED) && !has_children(s, s->table[i].id))
+    return e + 2 < s->table + s->count && !(e->flags & ENTRY_FLAG_PINNED) && !has_children(s, e->id);
+}
+
+uint64_t store_oldest_removable(const struct store *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (removable(s, &s->table[i]))
             return s->table[i].id;
     return 0;
+}
+
+uint64_t store_oldest_automatic(const struct store *s, uint64_t keep)
+{
+    uint64_t oldest = 0, younger = 0;
+    for (const struct disk_entry *e = s->table + s->count; e-- != s->table;)
+        if ((e->flags & ENTRY_FLAG_AUTOMATIC) && younger++ >= keep && removable(s, e))
+            oldest = e->id;
+    return oldest;
 }

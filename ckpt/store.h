@@ -87,6 +87,9 @@ uint32_t store_chain_length(const struct store *s, uint64_t id);
 /* What may go first when room is needed: the oldest checkpoint that is not pinned, that nothing builds on, and that is
    not one of the newest two. 0: none. Callers delete it and ask again, until they have what their rule wants. */
 uint64_t store_oldest_removable(const struct store *s);
+/* The same among the automatic ones, and not one of the newest `keep` of those. So a chain goes as a whole, youngest
+   first, once `keep` younger ones are there: at most `keep` and one chain less one stay. */
+uint64_t store_oldest_automatic(const struct store *s, uint64_t keep);
 
 /* ---- for store_write.c and store_read.c ---- */
 

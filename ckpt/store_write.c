@@ -158,7 +158,8 @@ enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_me
                                    .disk = meta->disk,
                                    .features_required = meta->parent ? ENTRY_FEATURE_PARENT : 0,
                                    .time = meta->time,
-                                   .seed = fresh_seed(s, meta->time)};
+                                   .seed = fresh_seed(s, meta->time),
+                                   .flags = meta->flags};
     copy_label(w->entry.label, meta->label);
     s->writing = true;
     e = claim_run(w);

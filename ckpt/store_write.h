@@ -15,6 +15,7 @@ struct ckpt_meta {
     enum ckpt_disk disk;
     const struct ckpt_layout *layout;
     uint64_t parent; /* what an incremental one builds on, taken with the same layout; 0 for a full one */
+    uint64_t flags;  /* ENTRY_FLAG_* */
 };
 
 struct ckpt_writer {

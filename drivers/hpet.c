@@ -13,6 +13,7 @@
 #define FS_PER_US 1000000000ull
 #define SPARE_TIMER_FIRST 2u /* 0 and 1 are the legacy replacement's */
 #define SPARE_MIN_US 20u
+#define SPARE_MAX_US 3600000000ull /* times FS_PER_US it fits in 64 bits */
 #define HPET_PERIOD_WAIT_US 12000u /* one tick at HZ=100, and some: only guests with a periodic HPET tick pay this */
 
 static hpa_t hpet_base;
@@ -76,8 +77,11 @@ uint64_t hpet_counter(void)
 /* ---- the last timer as the host's own ---- */
 
 static struct {
-    uint32_t timer, config, comparator; /* as the guest left it */
-    uint32_t at;                        /* when it is due; the counter's lower half */
+    uint32_t timer, config; /* as the guest left it */
+    uint64_t comparator;    /* likewise */
+    uint32_t ours;          /* its configuration as the host left it */
+    bool wide;              /* 64 bits */
+    uint64_t at;            /* when it is due */
 } spare;
 
 bool hpet_spare_timer(uint32_t *lines)
@@ -90,32 +94,58 @@ bool hpet_spare_timer(uint32_t *lines)
     return last >= SPARE_TIMER_FIRST && !(config & HPET_TN_INT_ENABLE);
 }
 
-void hpet_spare_begin(uint32_t line)
+static void spare_configure(uint32_t config)
 {
-    spare.timer = HPET_CAP_TIMERS(hpet_capabilities()) - 1;
-    spare.config = read32(HPET_REG_TIMER_CONFIG(spare.timer));
-    spare.comparator = read32(HPET_REG_TIMER_COMPARATOR(spare.timer));
-    write32(HPET_REG_TIMER_CONFIG(spare.timer), line << HPET_TN_ROUTE_SHIFT | (uint32_t)HPET_TN_32_MODE);
+    write32(HPET_REG_TIMER_CONFIG(spare.timer), config);
+    spare.ours = read32(HPET_REG_TIMER_CONFIG(spare.timer));
 }
 
-void hpet_spare_arm(uint64_t us)
+void hpet_spare_begin(uint32_t line)
 {
-    uint64_t ticks = max_u64(us, SPARE_MIN_US) * FS_PER_US / HPET_CAP_PERIOD_FS(hpet_capabilities());
-    uint32_t config = read32(HPET_REG_TIMER_CONFIG(spare.timer));
-    spare.at = read32(HPET_REG_COUNTER) + (uint32_t)ticks;
-    write32(HPET_REG_TIMER_COMPARATOR(spare.timer), spare.at);
-    write32(HPET_REG_TIMER_CONFIG(spare.timer), config | (uint32_t)HPET_TN_INT_ENABLE);
+    uint64_t cap = hpet_capabilities();
+    spare.timer = HPET_CAP_TIMERS(cap) - 1;
+    spare.config = read32(HPET_REG_TIMER_CONFIG(spare.timer));
+    spare.comparator = read64(HPET_REG_TIMER_COMPARATOR(spare.timer));
+    spare.wide = (cap & HPET_CAP_COUNTER_64) && (spare.config & HPET_TN_SIZE_64);
+    spare_configure(line << HPET_TN_ROUTE_SHIFT | (spare.wide ? 0 : (uint32_t)HPET_TN_32_MODE));
+}
+
+void hpet_spare_off(void)
+{
+    spare_configure(spare.ours & ~(uint32_t)HPET_TN_INT_ENABLE);
+}
+
+uint64_t hpet_spare_arm(uint64_t us)
+{
+    uint32_t period = HPET_CAP_PERIOD_FS(hpet_capabilities());
+    uint64_t ticks = min_u64(max_u64(us, SPARE_MIN_US), SPARE_MAX_US) * FS_PER_US / period, now = hpet_counter();
+    /* In 32-bit mode "it will generate another interrupt when the main counter wraps" (2.3.9.2.1 "Non-Periodic Mode"). */
+    if (!spare.wide)
+        ticks = min_u64(min_u64(ticks, INT32_MAX), (1ull << 32) - (uint32_t)now);
+    spare.at = now + ticks;
+    hpet_spare_off();
+    write64(HPET_REG_TIMER_COMPARATOR(spare.timer), spare.wide ? spare.at : (uint32_t)spare.at);
+    spare_configure(spare.ours | (uint32_t)HPET_TN_INT_ENABLE);
+    return ticks * period / FS_PER_US;
 }
 
 bool hpet_spare_due(void)
 {
-    return (int32_t)(read32(HPET_REG_COUNTER) - spare.at) >= 0;
+    uint64_t since = hpet_counter() - spare.at;
+    return spare.wide ? (int64_t)since >= 0 : (int32_t)since >= 0;
+}
+
+bool hpet_spare_intact(void)
+{
+    return hpet_running() && read32(HPET_REG_TIMER_CONFIG(spare.timer)) == spare.ours &&
+           (!(spare.ours & HPET_TN_INT_ENABLE) ||
+            read32(HPET_REG_TIMER_COMPARATOR(spare.timer)) == (uint32_t)spare.at);
 }
 
 void hpet_spare_end(void)
 {
-    write32(HPET_REG_TIMER_CONFIG(spare.timer), spare.config & ~(uint32_t)HPET_TN_INT_ENABLE);
-    write32(HPET_REG_TIMER_COMPARATOR(spare.timer), spare.comparator);
+    hpet_spare_off();
+    write64(HPET_REG_TIMER_COMPARATOR(spare.timer), spare.comparator);
     write32(HPET_REG_TIMER_CONFIG(spare.timer), spare.config);
 }
 

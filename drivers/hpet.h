@@ -14,12 +14,15 @@ bool hpet_running(void);
 
 /* The host's own use of the last timer, while the guest leaves it alone. Not between a capture and its restore.
    spare: false: the guest uses it, there are fewer than three, or the counter stands still; else the interrupt lines of
-   the I/O APIC that it can be routed to, a bit each. begin: until end, that edge-triggered line. arm: one interrupt in about
-   so long, at least 20 us, at most a few seconds. due: has its time come? */
+   the I/O APIC that it can be routed to, a bit each. begin: until end, that edge-triggered line. arm: one interrupt in
+   about so long, at least 20 us, or earlier, if it cannot be that late: returns in how many us. off: none any more. due: has
+   its time come? intact: is the timer as it was left here? */
 bool hpet_spare_timer(uint32_t *lines);
 void hpet_spare_begin(uint32_t line);
-void hpet_spare_arm(uint64_t us);
+uint64_t hpet_spare_arm(uint64_t us);
+void hpet_spare_off(void);
 bool hpet_spare_due(void);
+bool hpet_spare_intact(void);
 void hpet_spare_end(void);
 
 enum err hpet_capture(struct dev_hpet_state *s) MUST_USE;

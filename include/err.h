@@ -58,6 +58,7 @@
     X(E_DIGEST, "the resident image changed while the guest ran native") \
     X(E_VMXBUSY, "the guest itself uses VMX or SVM") \
     X(E_TIMEOUT, "the deadline passed") \
+    X(E_NOTIMER, "no timer is free for it: the guest uses the HPET's last one, or there is none; use checkpoint") \
     X(E_ALREADY, "already so") \
     X(E_TSC, "the time-stamp counter cannot be set on this CPU") \
     /* disks and store */ \

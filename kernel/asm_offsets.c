@@ -25,6 +25,7 @@ void asm_offsets(void)
     GW(GW_FORGIVE_RIP, forgive_rip);
     GW(GW_FORGIVE_TSC, forgive_tsc);
     GW(GW_FORGIVE_CYCLES, forgive_cycles);
+    GW(GW_TIMER_TSC, timer_tsc);
     GW(GW_UART_PORT, uart_port);
     GW(GW_UART_IER, uart_ier);
     GW(GW_ECHO, echo);
@@ -41,6 +42,7 @@ void asm_offsets(void)
     EMIT(GW_RX_SIZE, GATEWAY_RX_BYTES);
     EMIT(GW_TX_SIZE, GATEWAY_TX_BYTES);
     EMIT(GW_NO_CPU, GATEWAY_NO_CPU);
+    EMIT(GW_TIMER_PASS, GATEWAY_TIMER_PASS);
     EMIT(GW_CPU_BYTES, GATEWAY_CPU_BYTES);
     EMIT(GW_BYTES, sizeof(struct gateway_data));
     CPU(GC_GPR, gpr);

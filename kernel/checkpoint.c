@@ -20,11 +20,13 @@
 #include "drivers/usb_halt.h"
 #include "hostmem.h"
 #include "kernel/apic_watch.h"
+#include "kernel/auto.h"
 #include "kernel/base.h"
 #include "kernel/bus_masters.h"
 #include "kernel/console_irq.h"
 #include "kernel/gateway_install.h"
 #include "kernel/guest.h"
+#include "kernel/host_timer.h"
 #include "kernel/live.h"
 #include "kernel/machine.h"
 #include "kernel/paging.h"
@@ -285,11 +287,14 @@ static enum err restore_stopped(char *text, size_t len)
 
 enum err checkpoint_restore(char *text, size_t len)
 {
-    enum err e = smp_stop();
+    enum err e = host_timer_stop();
+    if (!e)
+        e = smp_stop();
     if (e)
         return e;
     e = restore_stopped(text, len);
     smp_release();
+    auto_restart();
     return e;
 }
 

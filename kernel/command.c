@@ -159,7 +159,8 @@ static enum err find_command(struct parse *p, const char *word, enum command_id 
     return fail(p, E_UNKNOWN, "no command \"%.40s\"; type help for the commands", word);
 }
 
-static bool whole_number(const char *text, uint64_t *out)
+/* unit: what may stand behind it; 0: nothing. */
+static bool whole_number(const char *text, char unit, uint64_t *out)
 {
     uint64_t value = 0;
     const char *p = text;
@@ -170,7 +171,7 @@ static bool whole_number(const char *text, uint64_t *out)
         value = value * 10 + digit;
     }
     *out = value;
-    return p != text && !*p;
+    return p != text && (!*p || (*p == unit && !p[1]));
 }
 
 static enum err take_label(struct parse *p, struct command *out, const char *label)
@@ -207,7 +208,7 @@ static SELDOM enum err take_option(struct parse *p, struct command *out, uint32_
 
 static enum err take_id(struct parse *p, struct command *out, const char *word)
 {
-    if (!whole_number(word, &out->checkpoint) || out->checkpoint == 0)
+    if (!whole_number(word, 0, &out->checkpoint) || out->checkpoint == 0)
         return fail(p, E_USAGE, "\"%.40s\" is no checkpoint number; list shows them. Expected: %s", word,
                     command_helps[out->id].usage);
     out->arg = ARG_ID;
@@ -237,7 +238,7 @@ static enum err take_every(struct parse *p, struct command *out, const char *wor
     }
     if (!where || *where || out->arg == ARG_OFF)
         return usage(p, out->id);
-    if (!whole_number(number, where) || *where < least || *where > most)
+    if (!whole_number(number, where == &out->every_s ? 's' : 0, where) || *where < least || *where > most)
         return fail(p, E_USAGE, "%.40s: expected a number from %llu to %llu", word, (unsigned long long)least,
                     (unsigned long long)most);
     out->arg = ARG_EVERY;

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "hostmem.h"
 #include "io.h"
+#include "kernel/auto.h"
 #include "kernel/checkpoint.h"
 #include "kernel/console_irq.h"
 #include "kernel/digest.h"
@@ -101,6 +102,7 @@ static void do_status(struct status_report *r)
     r->hidden_writes = guest.hidden_writes_dropped;
     r->uptime_us = clock_us();
     r->first_guest_us = guest.first_entry_us;
+    auto_report(&r->automatic);
     const struct checkpoint_times *t = checkpoint_last_times();
     r->checkpoint.bytes = t->bytes;
     r->checkpoint.capture_us = t->capture_us;
@@ -162,7 +164,7 @@ static enum err do_leave(char *text, size_t len)
 static enum err do_checkpoint(const struct command *c, char *text, size_t len)
 {
     struct ckpt_result result = {0};
-    enum err e = checkpoint_save(c->label, c->options & OPT_FULL, &result, text, len);
+    enum err e = checkpoint_save(c->label, c->options & OPT_FULL, 0, &result, text, len);
     if (e)
         return e;
     (void)str_format(text, len, "checkpoint %llu: %llu pages, %llu zero, %llu unchanged, %llu bytes, stopped %llu us",
@@ -358,6 +360,7 @@ const struct console_ops commands = {
     .verify = do_verify,
     .format = do_format,
     .bench = do_bench,
+    .automatic = auto_command,
     .reboot = do_reboot,
     .log_read = log_read,
     .flush = do_flush,

@@ -311,8 +311,7 @@ static enum err run_verify(const struct command *c)
 
 static enum err run_auto(const struct command *c)
 {
-    reason(c->arg == ARG_EVERY ? "auto comes in a later version; use checkpoint" : "auto off");
-    return c->arg == ARG_EVERY ? E_NOTYET : E_OK;
+    return con.ops->automatic ? con.ops->automatic(c, con.text, sizeof con.text) : E_NOTYET;
 }
 
 static enum err run_protect(const struct command *c)

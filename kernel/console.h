@@ -38,6 +38,7 @@ struct console_ops {
     enum err (*verify)(uint64_t id, char *text, size_t len); /* id 0: the whole store */
     enum err (*format)(char *text, size_t len);
     enum err (*bench)(char *text, size_t len);
+    enum err (*automatic)(const struct command *c, char *text, size_t len);
     enum err (*reboot)(char *text, size_t len); /* called after ok and flush; returns only if it failed */
     size_t (*log_read)(bool previous, uint64_t *position, char *out, size_t max); /* kernel/log_control.h */
     void (*flush)(void); /* send what console_tx_next() gives, with a deadline; may be NULL */

@@ -17,8 +17,10 @@
 #include "io.h"
 #include "kernel/console.h"
 #include "kernel/cpus.h"
+#include "kernel/digest.h"
 #include "kernel/gateway_data.h"
 #include "kernel/guest.h"
+#include "kernel/host_timer.h"
 #include "kernel/options.h"
 #include "kernel/traps.h"
 #include "log.h"
@@ -295,7 +297,10 @@ void console_irq_prepare_native(void)
     refill();
     gateway.tx_more = console_tx_pending() || console_typed_ahead();
     set_causes(true, tx_used() != 0 || gateway.tx_more);
-    gateway.forgive = !lapic_counter_nmi(); /* then the next one is the guest's */
+    if (gateway.timer_tsc && digest_open_rest())
+        host_timer_prepare_native();
+    /* Else the next one is the guest's. */
+    gateway.forgive = !(gateway.timer_tsc >> GATEWAY_TIMER_PASS) && !lapic_counter_nmi();
     gateway.forgive_rip = cpus[0]->gate->frame.rip;
     gateway.forgive_tsc = cpu_rdtsc();
 }

@@ -14,6 +14,7 @@
 #define GATEWAY_TX_BYTES 1024u
 #define GATEWAY_APIC_IDS 256u
 #define GATEWAY_NO_CPU 0xffu
+#define GATEWAY_TIMER_PASS 63u /* bit of timer_tsc: the next NMI is not the timer's whatever the time */
 #define GATEWAY_CPU_BYTES 512u
 #define GATEWAY_CPUS_IN_FIRST_PAGE 4u
 #define GATEWAY_MAGIC 0x6f6a6f53u
@@ -65,6 +66,9 @@ struct gateway_data {
     uint64_t forgive_rip;    /* where the guest was resumed last, on the console's CPU */
     uint64_t forgive_tsc;    /* and when */
     uint64_t forgive_cycles; /* how long it is remembered */
+    /* Of the console's CPU: from this time on an NMI is the host's timer's until the host has looked (kernel/host_timer.c);
+       0: none is. */
+    uint64_t timer_tsc;
     uint32_t uart_port;      /* 0: no console */
     uint32_t uart_ier; /* what the IER holds now; 0: the gateway is at work, or has called the host to go on with it */
     uint32_t echo;     /* printable bytes are echoed at once */
@@ -77,7 +81,7 @@ struct gateway_data {
     uint8_t rx[GATEWAY_RX_BYTES];
     uint8_t tx[GATEWAY_TX_BYTES];
     uint8_t index[GATEWAY_APIC_IDS]; /* initial APIC id (CPUID leaf 1) -> CPU index, or GATEWAY_NO_CPU */
-    uint8_t pad3[352];
+    uint8_t pad3[344];
     struct gateway_cpu cpu[CPUS_MAX];
 };
 

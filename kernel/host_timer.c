@@ -7,17 +7,26 @@
 #include "cpu.h"
 #include "drivers/hpet.h"
 #include "drivers/ioapic.h"
+#include "drivers/lapic.h"
 #include "kernel/console_irq.h"
 #include "kernel/cpus.h"
+#include "kernel/gateway_data.h"
+#include "kernel/guest.h"
+#include "kernel/timebase.h"
 #include "kernel/traps.h"
 #include "log.h"
 
 #define LINES 32u
+#define RTE_STATUS BIT(12)
 #define RTE_MASKED BIT(16)
+#define EARLY_PART 8u /* of the time: how far the two clocks may be apart */
+#define US_PER_S 1000000u
 #define STOP_TIMEOUT_US 100000u
 
+uint64_t host_timer_look_us = HOST_TIMER_NO_LOOK;
 static bool running, armed;
 static uint32_t line;
+static uint64_t ask_tsc; /* gateway.timer_tsc of the timer that is armed */
 
 static bool take_line(uint32_t lines)
 {
@@ -37,6 +46,8 @@ static bool take_line(uint32_t lines)
 bool host_timer_start(void)
 {
     uint32_t lines;
+    if (running)
+        return true;
     if (!hpet_spare_timer(&lines) || !take_line(lines))
         return false;
     hpet_spare_begin(line);
@@ -55,7 +66,14 @@ void host_timer_arm(uint64_t us)
     if (armed)
         return;
     armed = true;
-    hpet_spare_arm(us);
+    us = hpet_spare_arm(us);
+    ask_tsc = cpu_rdtsc() + (us - us / EARLY_PART) * (clock_tsc_hz() / US_PER_S);
+    gateway.timer_tsc = ask_tsc;
+}
+
+bool host_timer_armed(void)
+{
+    return armed;
 }
 
 bool host_timer_take(void)
@@ -63,29 +81,82 @@ bool host_timer_take(void)
     if (!armed || !hpet_spare_due())
         return false;
     armed = false;
+    gateway.timer_tsc = 0;
+    if (host_timer_look_us != HOST_TIMER_NO_LOOK)
+        host_timer_look_us = 0;
     return true;
 }
 
-void host_timer_stop(void)
+static bool line_is_ours(void)
 {
-    if (!running)
-        return;
+    uint64_t entry;
+    return !ioapic_read_entry(line, &entry) && (entry & ~RTE_STATUS) == console_irq_nmi_entry();
+}
+
+bool host_timer_intact(void)
+{
+    return line_is_ours() && hpet_spare_intact();
+}
+
+bool host_timer_visited(void)
+{
+    if (!armed || gateway.timer_tsc)
+        return false;
+    console_irq_hush(); /* a byte's NMI may have been one with it: the next pump looks for itself */
+    if (host_timer_take())
+        return true;
+    gateway.timer_tsc = ask_tsc | BIT(GATEWAY_TIMER_PASS);
+    host_timer_look_us = 0; /* should the guest be entered by this visit */
+    return false;
+}
+
+static void send_nmi(void)
+{
+    lapic_send(cpus[0]->apic_id, LAPIC_SEND_NMI);
+}
+
+void host_timer_prepare_native(void)
+{
+    if (gateway.timer_tsc >> GATEWAY_TIMER_PASS) {
+        send_nmi();
+    } else if (armed && hpet_spare_due()) {
+        gateway.timer_tsc = 1;
+        send_nmi();
+    }
+}
+
+/* Its NMI is here, or on its way. False: it did not come. */
+static bool wait_for_nmi(void)
+{
     uint64_t end = deadline_in_us(STOP_TIMEOUT_US);
     struct cpu *c = cpus[0];
-    while (armed && !deadline_passed(end)) {
-        if (!hpet_spare_due())
-            continue;
+    while (!c->vcpu.host_nmi && !deadline_passed(end))
         traps_take_nmi();
-        if (c->vcpu.host_nmi) {
-            armed = false;
-            c->vcpu.host_nmi--;
-        }
-    }
-    hpet_spare_end();
+    if (!c->vcpu.host_nmi)
+        return false;
+    c->vcpu.host_nmi--;
+    return true;
+}
+
+enum err host_timer_stop(void)
+{
+    if (!running)
+        return E_OK;
+    bool native = guest.mode == MODE_NATIVE;
+    if (armed && !hpet_spare_due())
+        hpet_spare_off();
+    if (armed && hpet_spare_due() && native)
+        return E_BUSY;
+    if (armed && hpet_spare_due() && !wait_for_nmi())
+        log_line("timer", "its NMI did not come: us=%u", STOP_TIMEOUT_US);
+    if (hpet_spare_intact())
+        hpet_spare_end();
     uint32_t lo, hi;
-    if (ioapic_get_override(line, &lo, &hi) && ioapic_write_entry(line, lo | (uint64_t)hi << 32))
+    if (line_is_ours() && ioapic_get_override(line, &lo, &hi) && ioapic_write_entry(line, lo | (uint64_t)hi << 32))
         log_line("timer", "an interrupt line cannot be given back: gsi=%u", line);
     ioapic_clear_override(line);
     running = armed = false;
+    gateway.timer_tsc = 0;
     console_irq_hush(); /* its NMI may have been one with the timer's: the next pump looks for itself */
+    return E_OK;
 }

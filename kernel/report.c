@@ -195,6 +195,15 @@ void report_status_json(const struct sink *out, const struct status_report *r)
     json_put_u64(&j, "commit_us", r->checkpoint.commit_us);
     json_object_end(&j);
     json_put_u64(&j, "hidden_writes", r->hidden_writes);
+    json_key(&j, "auto");
+    json_object(&j);
+    json_put_u64(&j, "every_s", r->automatic.every_s);
+    json_put_u64(&j, "keep", r->automatic.keep);
+    json_put_u64(&j, "next_s", r->automatic.next_s);
+    json_put_u64(&j, "taken", r->automatic.taken);
+    json_put_u64(&j, "failed", r->automatic.failed);
+    json_put_string(&j, "last_error", r->automatic.last ? err_name(r->automatic.last) : "");
+    json_object_end(&j);
     json_object_end(&j);
 }
 

@@ -22,6 +22,13 @@ enum report_disk { REPORT_DISK_CONSISTENT, REPORT_DISK_MEMORY_ONLY, REPORT_DISK_
 #define REPORT_SECTIONS_MAX 32
 #define REPORT_TIME_MAX 32
 
+/* Checkpoints by the clock. */
+struct auto_report {
+    uint64_t every_s; /* 0: off */
+    uint64_t keep, next_s, taken, failed;
+    enum err last; /* what the last refusal was for */
+};
+
 struct status_report {
     const char *version;
     const char *backend; /* "vmx", "svm", "none" */
@@ -53,6 +60,7 @@ struct status_report {
     struct {
         uint64_t bytes, capture_us, write_us, wait_us, commit_us; /* of the last checkpoint; wait: for the disk */
     } checkpoint;
+    struct auto_report automatic;
     uint64_t hidden_writes;       /* guest writes to hidden memory, dropped */
     uint32_t percent;             /* of the activity under way */
     char reason[REPORT_TEXT_MAX]; /* why the guest is virtual or parked, if not by choice; may be empty */

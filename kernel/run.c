@@ -14,6 +14,7 @@
 #include "cpu.h"
 #include "drivers/lapic.h"
 #include "kernel/apic_watch.h"
+#include "kernel/auto.h"
 #include "kernel/bridge.h"
 #include "kernel/console.h"
 #include "kernel/console_irq.h"
@@ -207,6 +208,8 @@ static bool between_entries(struct cpu *c)
         return false;
     }
     console_irq_pump();
+    if (now >= host_timer_look_us && runs_virtual(c))
+        auto_look();
     if (!runs_virtual(c))
         return false; /* a command has changed it */
     look_at_settling(c, now);

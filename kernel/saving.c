@@ -252,7 +252,8 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
     enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
     disk->idle = NULL;
     live_end();
-    host_timer_stop();
+    enum err stopped = host_timer_stop();
+    (void)stopped; /* virtual: it waits */
     return e;
 }
 
@@ -290,13 +291,15 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     return e;
 }
 
-enum err checkpoint_save(const char *label, bool full, struct ckpt_result *result, char *text, size_t len)
+enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ckpt_result *result, char *text, size_t len)
 {
     if (checkpoint_condition() != STORE_READY)
         return checkpoint_trouble(text, len);
     if (guest.run != GUEST_RUNNING)
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
-    enum err e = checkpoint_reopen();
+    enum err e = host_timer_stop(); /* what is captured is the guest's own */
+    if (!e)
+        e = checkpoint_reopen();
     uint64_t parent = full || e ? 0 : base_find(checkpoint_store());
     if (!e) {
         struct ckpt_request request = {
@@ -305,7 +308,8 @@ enum err checkpoint_save(const char *label, bool full, struct ckpt_result *resul
                      .kind = parent ? CKPT_INCREMENTAL : CKPT_FULL,
                      .disk = CKPT_DISK_NONE,
                      .layout = layout,
-                     .parent = parent},
+                     .parent = parent,
+                     .flags = flags},
             .page = page_for_reading,
         };
         e = save(&request, result);

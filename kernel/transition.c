@@ -37,6 +37,7 @@
 #include "cpu.h"
 #include "hostmem.h"
 #include "kernel/apic_watch.h"
+#include "kernel/auto.h"
 #include "kernel/bridge.h"
 #include "kernel/console_irq.h"
 #include "kernel/digest.h"
@@ -44,6 +45,7 @@
 #include "kernel/gateway_install.h"
 #include "kernel/guest.h"
 #include "kernel/guest_access.h"
+#include "kernel/host_timer.h"
 #include "kernel/leave_check.h"
 #include "kernel/nmi.h"
 #include "kernel/paging.h"
@@ -542,8 +544,11 @@ static _Noreturn void visit_entry(void)
     }
     if (narrow)
         bridge_sort_nmi(c);
-    if (cpu_leads(c) && c->gate->nmi == BRIDGE_NMI_OURS)
+    if (cpu_leads(c) && c->gate->nmi == BRIDGE_NMI_OURS) {
+        if (host_timer_look_us != HOST_TIMER_NO_LOOK && digest_open_rest())
+            auto_visit();
         console_irq_pump();
+    }
     do
         if (smp_called(c))
             smp_follow(c);
