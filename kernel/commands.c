@@ -161,6 +161,22 @@ static enum err do_leave(char *text, size_t len)
     return E_OK;
 }
 
+void commands_leave_refused(enum err e)
+{
+    transition_refused("leave", e);
+    const struct cpu *who = cpus[guest.refusal_cpu];
+    log_line("run",
+             "cpu=%u nmi_pending=%u host_nmi=%llu event=%u block_nmi=%u block_sti=%u block_mov_ss=%u activity=%u",
+             who->index, who->vcpu.nmi_pending, (unsigned long long)who->vcpu.host_nmi, who->state->event.valid,
+             who->state->block_nmi, who->state->block_sti, who->state->block_mov_ss, who->state->activity);
+    if (guest.leave_asked)
+        console_finish(e, "cpu %u: %s; the guest stays virtual", guest.refusal_cpu, err_text(e));
+    else
+        console_notice("leave refused: %s: cpu %u: %s; the guest stays virtual", err_name(e), guest.refusal_cpu,
+                       err_text(e));
+    guest.leave_asked = false;
+}
+
 static enum err do_checkpoint(const struct command *c, char *text, size_t len)
 {
     struct ckpt_result result = {0};

@@ -9,6 +9,8 @@ extern const struct console_ops commands;
 
 /* Something the user should know for as long as the machine runs; shown by status. */
 void commands_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* A leave was given up: count it, log it, and tell the console, which may wait for it. */
+void commands_leave_refused(enum err e);
 /* Reset the machine: ACPI reset register, port CF9h, keyboard controller. Returns if nothing worked. */
 void machine_reset(void);
 

@@ -299,8 +299,9 @@ void console_irq_prepare_native(void)
     set_causes(true, tx_used() != 0 || gateway.tx_more);
     if (gateway.timer_tsc && digest_open_rest())
         host_timer_prepare_native();
-    /* Else the next one is the guest's. */
-    gateway.forgive = !(gateway.timer_tsc >> GATEWAY_TIMER_PASS) && !lapic_counter_nmi();
+    if (gateway.timer_tsc >> GATEWAY_TIMER_PASS)
+        return; /* the NMI that is sent again is judged as it would have been the first time */
+    gateway.forgive = !lapic_counter_nmi(); /* then the next one is the guest's */
     gateway.forgive_rip = cpus[0]->gate->frame.rip;
     gateway.forgive_tsc = cpu_rdtsc();
 }

@@ -86,13 +86,6 @@ gateway_nmi:
     jne called
     cmp dword [rbx + GC_HAS_CONSOLE], 0
     je no_cause
-    ; An edge leaves no trace in the HPET, and its registers are not mapped here: the time says roughly whether it can
-    ; be the host's timer, and the host looks at the counter. 0 less one is the end of time: none.
-    mov rcx, [GW(GW_TIMER_TSC)]
-    dec rcx
-    cmp [rbx + GC_TSC_IN], rcx
-    ja timer
-    btr qword [GW(GW_TIMER_TSC)], GW_TIMER_PASS
     mov edx, [GW(GW_UART_PORT)]
     test edx, edx
     jz no_cause
@@ -121,15 +114,14 @@ called:
     inc qword [rbx + GC_OURS]
     jmp switch_in
 
-timer:
-    mov qword [GW(GW_TIMER_TSC)], 0
-    inc qword [rbx + GC_OURS]
-    jmp switch_in
-
 console:
     mov [RSI_AT], rsi
     mov [RDI_AT], rdi
     xor esi, esi                ; world switch wanted
+    mov rcx, [GW(GW_TIMER_TSC)]
+    dec rcx
+    cmp rcx, [rbx + GC_TSC_IN]
+    adc esi, esi                ; the timer's NMI may be one with it: the host looks
     mov ecx, CONSOLE_ROUNDS
     inc qword [rbx + GC_OURS]
     ; All causes off: the line goes low, and what happens from here on makes no edge, whose NMI would find no cause any
@@ -257,6 +249,13 @@ no_cause:
     ; would not say so: in a short loop the guest's own NMI finds it there, too, only later.
     cmp dword [rbx + GC_HAS_CONSOLE], 0
     je .guests
+    ; The host's timer: an edge leaves no trace in the HPET, whose registers are not mapped here either. The time says
+    ; roughly whether it can be, and the host looks at the counter. 0 less one is the end of time: none.
+    mov rcx, [GW(GW_TIMER_TSC)]
+    dec rcx
+    cmp rcx, [rbx + GC_TSC_IN]
+    jb .timer
+    btr qword [GW(GW_TIMER_TSC)], GW_TIMER_PASS
     cmp dword [GW(GW_FORGIVE)], 0
     je .guests
     mov dword [GW(GW_FORGIVE)], 0
@@ -277,6 +276,10 @@ no_cause:
     mov rax, [RAX_AT]
     mov rbx, [RBX_AT]
     jmp [GW(GW_GUEST_NMI)]
+.timer:
+    mov qword [GW(GW_TIMER_TSC)], 0
+    inc qword [rbx + GC_OURS]
+    jmp switch_in
 .own_handler:
     ; CPUs with IDTs and handlers of their own: the address goes where the handler's first push will go.
     mov [rsp - 8], rax

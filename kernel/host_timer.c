@@ -102,9 +102,10 @@ bool host_timer_visited(void)
 {
     if (!armed || gateway.timer_tsc)
         return false;
-    console_irq_hush(); /* a byte's NMI may have been one with it: the next pump looks for itself */
-    if (host_timer_take())
+    if (host_timer_take()) {
+        console_irq_hush(); /* an enter drops what NMI waits: the next pump looks for itself */
         return true;
+    }
     gateway.timer_tsc = ask_tsc | BIT(GATEWAY_TIMER_PASS);
     host_timer_look_us = 0; /* should the guest be entered by this visit */
     return false;

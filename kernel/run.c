@@ -16,6 +16,7 @@
 #include "kernel/apic_watch.h"
 #include "kernel/auto.h"
 #include "kernel/bridge.h"
+#include "kernel/commands.h"
 #include "kernel/console.h"
 #include "kernel/console_irq.h"
 #include "kernel/crash.h"
@@ -164,18 +165,7 @@ static void try_leave(uint64_t now)
     }
     guest.leave_give_up_us = 0;
     guest.want = MODE_VIRTUAL;
-    transition_refused("leave", e);
-    const struct cpu *who = cpus[guest.refusal_cpu];
-    log_line("run",
-             "cpu=%u nmi_pending=%u host_nmi=%llu event=%u block_nmi=%u block_sti=%u block_mov_ss=%u activity=%u",
-             who->index, who->vcpu.nmi_pending, (unsigned long long)who->vcpu.host_nmi, who->state->event.valid,
-             who->state->block_nmi, who->state->block_sti, who->state->block_mov_ss, who->state->activity);
-    if (guest.leave_asked)
-        console_finish(e, "cpu %u: %s; the guest stays virtual", guest.refusal_cpu, err_text(e));
-    else
-        console_notice("leave refused: %s: cpu %u: %s; the guest stays virtual", err_name(e), guest.refusal_cpu,
-                       err_text(e));
-    guest.leave_asked = false;
+    commands_leave_refused(e);
 }
 
 /* Leader. False: there was no guest to enter. If a command has brought one meanwhile, what has to be done before it may

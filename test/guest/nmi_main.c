@@ -8,6 +8,10 @@
  *   cross N    to every other CPU, which waits in HLT with IF=0, and from there back to this one
  *   storm N    self and burst in turn, that far apart, until the byte s arrives
  *   count      how many there have been, on each CPU: those from outside, too
+ *   hpet       switch its counter on, as a kernel does that uses it
+ *   take       set up its last timer, without interrupts; tell what is in its registers
+ *   take 1     tell only
+ *   hang       HLT with IF=0 for ever
  *
  * "lost": not counted within the deadline (then it is sent again); "extra": one more than sent; "nested": one inside the
  * handler of another. The command line takes x2apic, cpus=N, start=broadcast. */
@@ -21,6 +25,13 @@
 #define HANDLER_TRIES 1500u
 #define BURST 2u
 #define STORM_STOP 's'
+#define HPET_BASE 0xfed00000u
+#define HPET_CAPABILITIES 0u
+#define HPET_CONFIG 0x10u
+#define HPET_TIMER(n) (0x100u + 0x20u * (n))
+#define HPET_COMPARATOR 8u
+#define HPET_ROUTE (2u << 9)
+#define HPET_MARK 4711u
 
 struct nmi_cpu {
     volatile uint64_t counted, nested;
@@ -145,6 +156,31 @@ static void count(void)
     say("\n");
 }
 
+static volatile uint32_t *hpet(uint32_t reg)
+{
+    return (volatile uint32_t *)(uint64_t)(HPET_BASE + reg);
+}
+
+static void take(bool only_tell)
+{
+    uint32_t last = HPET_TIMER(*hpet(HPET_CAPABILITIES) >> 8 & 31u);
+    if (!only_tell) {
+        *hpet(last) = HPET_ROUTE;
+        *hpet(last + HPET_COMPARATOR) = HPET_MARK;
+    }
+    say_field("nmi take", only_tell, 10);
+    say_field(" config", *hpet(last), 16);
+    say_field(" comparator", *hpet(last + HPET_COMPARATOR), 16);
+    say("\n");
+}
+
+static void hang(void)
+{
+    say("nmi hangs\n");
+    for (;;)
+        cpu_cli_hlt();
+}
+
 static void command(const char *line)
 {
     struct result r = {0};
@@ -156,6 +192,14 @@ static void command(const char *line)
     uint64_t n = number(&at);
     if (word_is(line, "count"))
         return count();
+    if (word_is(line, "take"))
+        return take(n);
+    if (word_is(line, "hang"))
+        return hang();
+    if (word_is(line, "hpet")) {
+        *hpet(HPET_CONFIG) |= 1;
+        return say("nmi hpet runs\n");
+    }
     if (word_is(line, "self"))
         self(&r, n, 0, WAIT_TRIES);
     else if (word_is(line, "burst"))

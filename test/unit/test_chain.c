@@ -2,9 +2,10 @@
 /* Checkpoints that build on others: restored at every point bit for bit against a model, pages in any order, chains of
    every length, pins, and what may be deleted. */
 /* UNITS: ckpt/load.c ckpt/save.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_text.c */
-/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c */
+/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c kernel/auto_plan.c */
 /* LIBS: -llz4 */
 #include "chain_rig.h"
+#include "kernel/auto_plan.h"
 
 START_TEST(every_point_of_a_chain)
 {
@@ -129,7 +130,7 @@ END_TEST
 START_TEST(the_writer_refuses)
 {
     struct ckpt_layout l = rig_layout();
-    struct ckpt_meta full = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0}, on = full;
+    struct ckpt_meta full = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0, 0}, on = full;
     struct ckpt_writer w;
     uint64_t id = 77;
     on.kind = CKPT_INCREMENTAL;
@@ -250,7 +251,7 @@ START_TEST(pinned_and_built_on_are_not_deleted)
 {
     struct ckpt_writer w;
     struct ckpt_layout l = rig_layout();
-    struct ckpt_meta full = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0};
+    struct ckpt_meta full = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0, 0};
     make_chain(2, ASCENDING);
     ck_assert_int_eq(store_pin(&st, 4, true), E_NOTFOUND);
     ck_assert_int_eq(store_pin(&st, STORE_LATEST, true), E_NOTFOUND);
@@ -340,6 +341,64 @@ START_TEST(what_may_go_first)
 }
 END_TEST
 
+static uint64_t automatic(bool on_last)
+{
+    uint64_t id;
+    if (on_last)
+        id = save_on(store_find(&st, STORE_LATEST)->id, 0);
+    else
+        ck_assert_int_eq(rig_save(&st, "full", &id), E_OK);
+    st.table[st.count - 1].flags |= ENTRY_FLAG_AUTOMATIC;
+    return id;
+}
+
+/* As kernel/auto.c does after each. */
+static void make_room(uint64_t keep)
+{
+    for (uint64_t id; (id = store_oldest_automatic(&st, keep)) != 0;)
+        ck_assert_int_eq(store_delete(&st, id), E_OK);
+}
+
+START_TEST(automatic_ones_make_room)
+{
+    uint64_t id;
+    make_order(ASCENDING);
+    remember(0);
+    ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
+    ck_assert_int_eq(rig_save(&st, "by hand", &id), E_OK); /* 1 */
+    for (uint64_t keep = 2; keep <= 5; keep++) {
+        uint32_t most = 0;
+        for (int n = 0; n < 40; n++) {
+            automatic(!auto_plan_full(store_chain_length(&st, STORE_LATEST), keep));
+            make_room(keep);
+            most = store_count(&st) > most ? store_count(&st) : most;
+            ck_assert_uint_ge(store_count(&st), n < (int)keep ? 1u + (unsigned)n : 1 + keep);
+        }
+        ck_assert_uint_eq(most, 1 + 2 * keep - 1);
+        make_room(2);
+    }
+    ck_assert_ptr_nonnull(store_find(&st, 1));
+    /* The newest two stay, whoever asks; so do those that something by hand builds on, and pinned ones. */
+    setup();
+    automatic(false), automatic(true);
+    ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
+    id = automatic(true); /* 1 <- 2 <- 3 */
+    ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
+    ck_assert_uint_eq(save_on(id, 0), 4); /* by hand, on 3 */
+    automatic(false), automatic(true), automatic(true); /* 5 <- 6 <- 7 */
+    ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
+    ck_assert_int_eq(store_delete(&st, 4), E_OK);
+    ck_assert_uint_eq(store_oldest_automatic(&st, 4), 0);
+    ck_assert_uint_eq(store_oldest_automatic(&st, 3), 3);
+    ck_assert_int_eq(store_pin(&st, 3, true), E_OK);
+    ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
+    ck_assert_int_eq(store_pin(&st, 3, false), E_OK);
+    ck_assert_int_eq(rig_open(&st), E_OK); /* what is automatic is on the disk */
+    make_room(0);
+    ck_assert_uint_eq(store_count(&st), 3);
+}
+END_TEST
+
 static Suite *chain_suite(void)
 {
     Suite *s = suite_create("chain");
@@ -358,6 +417,7 @@ static Suite *chain_suite(void)
     tcase_add_test(t, pinned_and_built_on_are_not_deleted);
     tcase_add_test(t, each_request_of_a_pin_fails);
     tcase_add_test(t, what_may_go_first);
+    tcase_add_test(t, automatic_ones_make_room);
     suite_add_tcase(s, t);
     return s;
 }

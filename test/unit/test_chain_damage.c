@@ -120,7 +120,7 @@ START_TEST(a_parent_of_another_machine)
 {
     make_chain(0, ASCENDING);
     struct ckpt_layout l = rig_layout();
-    struct ckpt_meta on = {"x", 0, CKPT_INCREMENTAL, CKPT_DISK_NONE, &l, 1};
+    struct ckpt_meta on = {"x", 0, CKPT_INCREMENTAL, CKPT_DISK_NONE, &l, 1, 0};
     struct ckpt_writer w;
     uint64_t id;
     l.device_hash = 1;
@@ -136,7 +136,7 @@ END_TEST
 START_TEST(a_parent_that_changes_its_machine_after_the_check)
 {
     struct ckpt_layout l = rig_layout();
-    struct ckpt_meta full = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0};
+    struct ckpt_meta full = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0, 0};
     struct ckpt_writer w;
     uint64_t id;
     bool touched;
@@ -159,7 +159,7 @@ static void all_pages(struct ckpt_writer *w, uint64_t parent, int kind)
 {
     static struct ckpt_layout l;
     l = rig_layout();
-    struct ckpt_meta meta = {"x", 0, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &l, parent};
+    struct ckpt_meta meta = {"x", 0, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &l, parent, 0};
     ck_assert_int_eq(ckpt_begin(w, &st, &meta), E_OK);
     make_order(kind);
     for (uint32_t k = 0; k < RIG_RAM_PAGES; k++)

@@ -84,6 +84,9 @@ START_TEST(whole_lines)
     ck_assert_int_eq(c.arg, ARG_EVERY);
     ck_assert_uint_eq(c.every_s, 600);
     ck_assert_uint_eq(c.keep, 2);
+    ck_assert_int_eq(parse("auto every=30s keep=10"), E_OK);
+    ck_assert_uint_eq(c.every_s, 30);
+    ck_assert_uint_eq(c.keep, 10);
     ck_assert_int_eq(parse("auto every=60"), E_OK);
     ck_assert_uint_eq(c.keep, 0);
     ck_assert_int_eq(parse("protect"), E_OK);
@@ -158,6 +161,12 @@ START_TEST(mistakes)
         {"auto every=5 off", E_USAGE, "every=SECONDS"},
         {"auto every=5 every=6", E_USAGE, "every=SECONDS"},
         {"auto every=0", E_USAGE, "1 to"},
+        {"auto every=s", E_USAGE, "1 to"},
+        {"auto every=30ss", E_USAGE, "1 to"},
+        {"auto every=30m", E_USAGE, "1 to"},
+        {"auto every=30 keep=5s", E_USAGE, "2 to"},
+        {"auto every=30 keep=49", E_USAGE, "2 to 48"},
+        {"show 3s", E_USAGE, "no checkpoint"},
         {"auto every=1 keep=1", E_USAGE, "2 to"},
         {"auto every=99999999999999999999", E_USAGE, "1 to"},
         {"protect maybe", E_USAGE, "on|off"},

@@ -240,6 +240,60 @@ START_TEST(comparators_never_lost)
 }
 END_TEST
 
+START_TEST(spare_timer)
+{
+    uint32_t lines;
+    for (unsigned wide = 0; wide < 2; wide++) {
+        boot(wide);
+        m.t[2].comparator = 4711;
+        struct model before = m;
+        ck_assert(hpet_spare_timer(&lines));
+        ck_assert_uint_eq(lines, 0xf0);
+        hpet_spare_begin(7);
+        ck_assert(hpet_spare_intact());
+        uint64_t start = m.counter;
+        /* In 32-bit mode it is not later than where the counter wraps, which interrupts as well: 16 ticks. */
+        uint64_t us = hpet_spare_arm(1000000);
+        ck_assert_uint_eq(us, wide ? 1000000 : 0);
+        ck_assert_uint_eq(m.t[2].comparator, wide ? start + 100000000 : 0);
+        ck_assert_uint_eq(m.t[2].config & MASK(31, 0) & ~(HPET_TN_SIZE_64 | HPET_TN_FSB_CAPABLE),
+                          7u << 9 | HPET_TN_INT_ENABLE | (wide ? 0 : HPET_TN_32_MODE));
+        ck_assert(!hpet_spare_due() && hpet_spare_intact());
+        m.counter = wide ? start + 100000000 : 0;
+        ck_assert(hpet_spare_due());
+        if (wide) {
+            m.counter = start + 99999999;
+            ck_assert(!hpet_spare_due());
+            m.counter = start + (1ull << 40); /* looked at late */
+            ck_assert(hpet_spare_due());
+            us = hpet_spare_arm(UINT64_MAX); /* a hop */
+            ck_assert_uint_eq(us, 3600000000);
+        } else {
+            us = hpet_spare_arm(UINT64_MAX);
+            ck_assert_uint_eq(us, 21474836);
+        }
+        ck_assert(!hpet_spare_due());
+        m.t[2].comparator++;
+        ck_assert(!hpet_spare_intact());
+        m.t[2].comparator--;
+        m.t[2].config ^= HPET_TN_INT_ENABLE;
+        ck_assert(!hpet_spare_intact());
+        m.t[2].config ^= HPET_TN_INT_ENABLE;
+        m.config = 0;
+        ck_assert(!hpet_spare_intact());
+        m.config = before.config;
+        ck_assert(hpet_spare_intact());
+        hpet_spare_off();
+        ck_assert(!(m.t[2].config & HPET_TN_INT_ENABLE) && hpet_spare_intact());
+        hpet_spare_end();
+        m.counter = before.counter;
+        ck_assert(!memcmp(&before, &m, sizeof m));
+        m.t[2].config |= HPET_TN_INT_ENABLE; /* the guest's */
+        ck_assert(!hpet_spare_timer(&lines));
+    }
+}
+END_TEST
+
 START_TEST(refusals)
 {
     boot(true);
@@ -266,6 +320,7 @@ static Suite *suite(void)
     tcase_add_test(c, periodic_is_measured_and_set);
     tcase_add_test(c, the_plan_moves_counter_and_comparators);
     tcase_add_test(c, comparators_never_lost);
+    tcase_add_test(c, spare_timer);
     tcase_add_test(c, refusals);
     suite_add_tcase(u, c);
     return u;

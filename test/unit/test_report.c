@@ -101,6 +101,7 @@ START_TEST(status_words)
     strcpy(r.reason, "triple fault");
     r.percent = 42;
     r.hidden_writes = 7;
+    r.automatic = (struct auto_report){30, 4, 5, 6, 1, E_DMA};
     start();
     report_status_json(&sink, &r);
     ck_assert(json_check(text));
@@ -108,7 +109,8 @@ START_TEST(status_words)
     ck_assert(strstr(text, "\"state\":\"bad\""));
     ck_assert(
         strstr(text, "\"reason\":\"triple fault\",\"notes\":[\"e1000 \\\"00:03.0\\\" is not quiesced\",\"second\"]"));
-    ck_assert(strstr(text, "\"hidden_writes\":7}"));
+    ck_assert(strstr(text, "\"hidden_writes\":7,\"auto\":{\"every_s\":30,\"keep\":4,\"next_s\":5,\"taken\":6,\"failed\":1,"
+                        "\"last_error\":\"E_DMA\"}}"));
     r.activity = REPORT_SAVING;
     r.guest = REPORT_NO_GUEST;
     r.store.state = REPORT_STORE_ABSENT;

@@ -138,7 +138,7 @@ static void save_guest(uint32_t cpus, uint16_t version)
     uint64_t id;
     layout = rig_layout();
     layout.cpu_count = 2;
-    struct ckpt_meta meta = {"a guest", 1763784000, CKPT_FULL, CKPT_DISK_NONE, &layout, 0};
+    struct ckpt_meta meta = {"a guest", 1763784000, CKPT_FULL, CKPT_DISK_NONE, &layout, 0, 0};
     ck_assert_int_eq(rig_open(&st), E_OK);
     ck_assert_int_eq(ckpt_begin(&w, &st, &meta), E_OK);
     for (uint32_t i = 0; i < cpus; i++)
@@ -157,7 +157,7 @@ static void save_guest_on(uint64_t parent, uint8_t (*before)[PAGE_BYTES], bool f
     uint64_t id, unchanged = 0;
     layout = rig_layout();
     layout.cpu_count = 2;
-    struct ckpt_meta meta = {"later", 1763784000, CKPT_INCREMENTAL, CKPT_DISK_NONE, &layout, parent};
+    struct ckpt_meta meta = {"later", 1763784000, CKPT_INCREMENTAL, CKPT_DISK_NONE, &layout, parent, 0};
     ck_assert_int_eq(rig_open(&st), E_OK);
     ck_assert_int_eq(ckpt_begin(&w, &st, &meta), E_OK);
     for (uint32_t i = 0; i < 2; i++)

@@ -79,7 +79,7 @@ START_TEST(arguments_are_checked)
     ck_assert_int_eq(store_format(&st, small, rig_work, sizeof rig_work, rig_uuid, 0), E_OK);
     rig_format(&st);
     struct ckpt_layout l = rig_layout();
-    struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0};
+    struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0, 0};
     struct ckpt_writer w, second;
     l.ram[0].base = 1;
     ck_assert_int_eq(ckpt_begin(&w, &st, &m), E_LAYOUT);
@@ -329,7 +329,7 @@ START_TEST(loss_of_a_superblock_never_brings_back_reused_blocks)
         save("two");
         ck_assert_int_eq(store_delete(&st, 1), E_OK);
         struct ckpt_layout l = rig_layout();
-        struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0};
+        struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0, 0};
         struct ckpt_writer w;
         ck_assert_int_eq(ckpt_begin(&w, &st, &m), E_OK);
         ck_assert_int_eq(ckpt_put_ram(&w, rig_read_page, NULL, NULL), E_OK);

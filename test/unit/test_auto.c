@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* When the next automatic checkpoint is due, and when it has to be a full one. */
+/* UNITS: kernel/auto_plan.c */
+#include "kernel/auto_plan.h"
+#include "unit.h"
+
+START_TEST(next_is_in_step)
+{
+    ck_assert_uint_eq(auto_plan_next(1000, 1000, 30), 1030);
+    ck_assert_uint_eq(auto_plan_next(1000, 1029, 30), 1030);
+    ck_assert_uint_eq(auto_plan_next(1000, 1030, 30), 1060); /* one that took a period makes none at once */
+    ck_assert_uint_eq(auto_plan_next(1000, 1030 + 7 * 30 + 5, 30), 1030 + 8 * 30);
+    ck_assert_uint_eq(auto_plan_next(0, UINT64_MAX / 2, 1), UINT64_MAX / 2 + 1);
+    for (uint64_t now = 5; now < 5000; now += 7) {
+        uint64_t next = auto_plan_next(5, now, 100);
+        ck_assert(next > now && next <= now + 100 && next % 100 == 5);
+    }
+}
+END_TEST
+
+START_TEST(chains_are_no_longer_than_keep)
+{
+    ck_assert(!auto_plan_full(0, 2)); /* nothing to build on: the saver sees that */
+    ck_assert(!auto_plan_full(1, 2));
+    ck_assert(auto_plan_full(2, 2));
+    ck_assert(!auto_plan_full(15, 48));
+    ck_assert(auto_plan_full(48, 48));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *u = suite_create("auto");
+    TCase *c = tcase_create("all");
+    tcase_add_test(c, next_is_in_step);
+    tcase_add_test(c, chains_are_no_longer_than_keep);
+    suite_add_tcase(u, c);
+    return u;
+}
+
+UNIT_MAIN("auto", suite)
