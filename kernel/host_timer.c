@@ -143,14 +143,15 @@ enum err host_timer_stop(void)
 {
     if (!running)
         return E_OK;
-    bool native = guest.mode == MODE_NATIVE;
-    if (armed && !hpet_spare_due())
+    bool intact = hpet_spare_intact(), coming = intact && armed;
+    if (coming && !hpet_spare_due())
         hpet_spare_off();
-    if (armed && hpet_spare_due() && native)
+    coming = coming && hpet_spare_due();
+    if (coming && guest.mode == MODE_NATIVE)
         return E_BUSY;
-    if (armed && hpet_spare_due() && !wait_for_nmi())
+    if (coming && !wait_for_nmi())
         log_line("timer", "its NMI did not come: us=%u", STOP_TIMEOUT_US);
-    if (hpet_spare_intact())
+    if (intact)
         hpet_spare_end();
     uint32_t lo, hi;
     if (line_is_ours() && ioapic_get_override(line, &lo, &hi) && ioapic_write_entry(line, lo | (uint64_t)hi << 32))
