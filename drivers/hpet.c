@@ -138,8 +138,7 @@ bool hpet_spare_due(void)
 bool hpet_spare_intact(void)
 {
     return hpet_running() && read32(HPET_REG_TIMER_CONFIG(spare.timer)) == spare.ours &&
-           (!(spare.ours & HPET_TN_INT_ENABLE) ||
-            read32(HPET_REG_TIMER_COMPARATOR(spare.timer)) == (uint32_t)spare.at);
+           (!(spare.ours & HPET_TN_INT_ENABLE) || read32(HPET_REG_TIMER_COMPARATOR(spare.timer)) == (uint32_t)spare.at);
 }
 
 void hpet_spare_end(void)

@@ -24,9 +24,9 @@
 
 #define US_PER_S 1000000u
 #define KEEP_DEFAULT 10u
-#define AGAIN_US 10000u   /* while a command of the console is under way */
-#define LOOK_US 1000000u  /* is the timer still ours? At exits that there are anyway */
-#define LOST_US 200000u   /* its NMI was one with another */
+#define AGAIN_US 10000u  /* while a command of the console is under way */
+#define LOOK_US 1000000u /* is the timer still ours? At exits that there are anyway */
+#define LOST_US 200000u  /* its NMI was one with another */
 
 static struct auto_report a; /* every_s 0: off */
 static uint64_t due_us;

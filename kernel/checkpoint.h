@@ -21,7 +21,8 @@ struct store *checkpoint_store(void);
 enum err checkpoint_reopen(void) MUST_USE;
 /* kernel/saving.c. In any mode; a native guest is virtual afterwards, and left when it can be. full: on no other. flags:
    ENTRY_FLAG_*. */
-enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ckpt_result *result, char *text, size_t len) MUST_USE;
+enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ckpt_result *result, char *text,
+                         size_t len) MUST_USE;
 /* Reads and checks everything, changes nothing. id or STORE_LATEST. */
 enum err checkpoint_restore_check(uint64_t id, char *text, size_t len) MUST_USE;
 /* What was checked last becomes the guest, virtual. same_power_cycle: the machine was not reset since the cut. */

@@ -11,7 +11,7 @@
 #define COMMAND_WHY_MAX 200
 #define COMMAND_EVERY_MIN_S 1u
 #define COMMAND_EVERY_MAX_S 31536000u
-#define COMMAND_KEEP_MIN 2u /* the newest may already hold the fault */
+#define COMMAND_KEEP_MIN 2u  /* the newest may already hold the fault */
 #define COMMAND_KEEP_MAX 48u /* and a chain more, and some of the operator's: a store holds 64 */
 
 enum command_id {

@@ -69,10 +69,10 @@ struct gateway_data {
     /* Of the console's CPU: from this time on an NMI is the host's timer's until the host has looked (kernel/host_timer.c);
        0: none is. */
     uint64_t timer_tsc;
-    uint32_t uart_port;      /* 0: no console */
-    uint32_t uart_ier; /* what the IER holds now; 0: the gateway is at work, or has called the host to go on with it */
-    uint32_t echo;     /* printable bytes are echoed at once */
-    uint32_t tx_more;  /* the host has more output than the small ring: switch when it runs empty */
+    uint32_t uart_port; /* 0: no console */
+    uint32_t uart_ier;  /* what the IER holds now; 0: the gateway is at work, or has called the host to go on with it */
+    uint32_t echo;      /* printable bytes are echoed at once */
+    uint32_t tx_more;   /* the host has more output than the small ring: switch when it runs empty */
     uint32_t rx_overrun; /* bytes lost because the ring was full */
     uint32_t forgive;    /* an NMI without a cause right at forgive_rip is an echo of our own handling of the UART */
     /* Two rings: free-running indices, byte i lives at data[i & (size - 1)]. The gateway produces rx and consumes tx;

@@ -291,7 +291,8 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     return e;
 }
 
-enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ckpt_result *result, char *text, size_t len)
+enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ckpt_result *result, char *text,
+                         size_t len)
 {
     if (checkpoint_condition() != STORE_READY)
         return checkpoint_trouble(text, len);

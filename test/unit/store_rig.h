@@ -207,7 +207,8 @@ __attribute__((unused)) static enum err rig_save_pages(struct store *s, uint64_t
     static uint64_t copy[PAGE_BYTES / 8];
     struct ckpt_writer w;
     layout = rig_layout();
-    struct ckpt_meta meta = {label, 1763784000, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &layout, parent, 0};
+    struct ckpt_meta meta = {label,  1763784000, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &layout,
+                             parent, 0};
     enum err e = ckpt_begin(&w, s, &meta);
     if (!e)
         e = ckpt_put_section(&w, "thing", 3, "some state", 10);

@@ -384,7 +384,7 @@ START_TEST(automatic_ones_make_room)
     ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
     id = automatic(true); /* 1 <- 2 <- 3 */
     ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
-    ck_assert_uint_eq(save_on(id, 0), 4); /* by hand, on 3 */
+    ck_assert_uint_eq(save_on(id, 0), 4);               /* by hand, on 3 */
     automatic(false), automatic(true), automatic(true); /* 5 <- 6 <- 7 */
     ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
     ck_assert_int_eq(store_delete(&st, 4), E_OK);

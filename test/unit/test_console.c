@@ -180,6 +180,7 @@ static const struct console_ops all_ops = {
     .restore_check = do_restore_check,
     .restore = do_restore,
     .remove = do_remove,
+    .automatic = do_checkpoint,
     .pin = do_pin,
     .verify = do_verify,
     .format = do_format,
