@@ -8,7 +8,7 @@
 
 /* The console's command. */
 enum err auto_command(const struct command *c, char *text, size_t len) MUST_USE;
-/* Leader, the guest running, between two entries: once clock_us() has reached host_timer_look_us. */
+/* Leader, the guest running, between two entries, once clock_us() has reached host_timer_look_us. */
 void auto_look(void);
 /* Leader, in each visit while host_timer_look_us is not HOST_TIMER_NO_LOOK. */
 void auto_visit(void);
