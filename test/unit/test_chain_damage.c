@@ -33,7 +33,7 @@ static void make_machine_chain(void)
     struct ckpt_result result;
     l = rig_layout();
     for (uint64_t i = 0; i < 3; i++) {
-        struct ckpt_request request = {.meta = {"m", 0, i ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &l, i},
+        struct ckpt_request request = {.meta = {"m", 0, i ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &l, i, 0},
                                        .page = rig_read_page};
         cpu.rip = 0x1000 + i;
         ck_assert_int_eq(ckpt_write(&st, &request, &cpu, &none, &result), E_OK);

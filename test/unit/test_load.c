@@ -118,7 +118,7 @@ static void setup(void)
     rig_format(&st);
     layout = rig_layout();
     devices = (struct ckpt_devices){.mem = device_mem, .room = sizeof device_mem};
-    request = (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_NONE, &layout, 0},
+    request = (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_NONE, &layout, 0, 0},
                                     .page = rig_read_page};
     memset(&cpu, 0, sizeof cpu);
     for (size_t i = 0; i < sizeof cpu.gpr; i++)

@@ -59,7 +59,7 @@ static void setup(void)
     layout.cpu_count = 2;
     memset(device_mem, 0xee, sizeof device_mem);
     devices = (struct ckpt_devices){.mem = device_mem, .room = sizeof device_mem};
-    request = (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_MEMORY_ONLY, &layout, 0},
+    request = (struct ckpt_request){.meta = {"label", 1795320000, CKPT_FULL, CKPT_DISK_MEMORY_ONLY, &layout, 0, 0},
                                     .page = rig_read_page};
     memset(cpu, 0x11, sizeof cpu[0]);
     memset(&cpu[1], 0x22, sizeof cpu[1]);
