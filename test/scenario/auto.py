@@ -34,9 +34,13 @@ def wait_taken(m, count, every):
 
 
 def kept(m, keep=KEEP):
-    """Those that are there: chains go as a whole, so up to 2 * keep - 1."""
+    """Those that are there: chains go as a whole, so up to 2 * keep - 1; not counted what is pinned, and what that builds on."""
     rows = steps.checkpoints(m)
-    own = [row for row in rows if row["label"] == "auto"]
+    stay = {row["id"] for row in rows if row["pinned"]}
+    for row in reversed(rows):
+        if row["id"] in stay:
+            stay.add(row["parent"])
+    own = [row for row in rows if row["label"] == "auto" and row["id"] not in stay]
     check(len(own) <= 2 * keep - 1, f"keep={keep}, and there are {len(own)}: {rows}")
     check(all(row["kind"] == "full" or row["parent"] in [r["id"] for r in rows] for row in own), f"a parent is missing: {rows}")
     return own
