@@ -35,6 +35,12 @@ static bool is_forgiven(const struct gateway_cpu *g)
     return g->frame.rip == gateway.forgive_rip && g->tsc_in - gateway.forgive_tsc < gateway.forgive_cycles;
 }
 
+/* 0 less one is the end of time: none is. */
+static bool timer_may_be_due(const struct gateway_cpu *g)
+{
+    return g->has_console && gateway.timer_tsc - 1 < g->tsc_in;
+}
+
 void bridge_sort_nmi(struct cpu *c)
 {
     struct gateway_cpu *g = c->gate;
@@ -48,7 +54,11 @@ void bridge_sort_nmi(struct cpu *c)
         g->ours++;
     } else if (owed || is_forgiven(g)) {
         g->nmi = BRIDGE_NMI_ECHO;
+    } else if (timer_may_be_due(g)) {
+        gateway.timer_tsc = 0;
+        g->ours++;
     } else {
+        gateway.timer_tsc &= ~BIT(GATEWAY_TIMER_PASS);
         g->foreign++;
         g->nmi = BRIDGE_NMI_GUESTS;
     }

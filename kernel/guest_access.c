@@ -115,7 +115,7 @@ static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
     return true;
 }
 
-static enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
+static inline enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
                      struct segment *out, uint64_t raw[2])
 {
     struct linear_reader r = {linear_read, l};
