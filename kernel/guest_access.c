@@ -116,7 +116,7 @@ static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
 }
 
 static inline enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
-                     struct segment *out, uint64_t raw[2])
+                            struct segment *out, uint64_t raw[2])
 {
     struct linear_reader r = {linear_read, l};
     /* In long mode only a system descriptor has sixteen bytes. */

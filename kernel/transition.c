@@ -8,7 +8,7 @@
  *      +--------------------------- transition_enter() --------------------+
  *
  * A guest CPU's state exists once, in cpu->state, from the moment it is captured (from VMCS/VMCB, or from gateway page
- * and live registers) to the moment it is loaded. Nothing of an old control structure is ever reused. Registers that
+ * and live registers) to the moment it is loaded. Of an old control structure nothing that was the guest's is reused. Registers that
  * neither the CPU nor the host changes on the way stay where they are and are not touched at all.
  *
  * Every transition is made by all CPUs or by none. The leading CPU stops the others (kernel/smp.h) and has each take
