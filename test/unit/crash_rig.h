@@ -154,7 +154,7 @@ static enum err save(struct store *s, uint64_t parent, uint32_t before, uint32_t
     char label[16];
     layout = guest_layout();
     snprintf(label, sizeof label, "memory %u", now);
-    struct ckpt_meta meta = {label, 1, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &layout, parent};
+    struct ckpt_meta meta = {label, 1, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &layout, parent, 0};
     enum err e = ckpt_begin(&w, s, &meta);
     if (!e)
         e = ckpt_put_section(&w, "thing", 1, "state", 5);

@@ -119,7 +119,7 @@ static void fill_store(uint32_t leave_blocks)
     big.ram_count = 1;
     big.ram[0].bytes = pages * PAGE_BYTES;
     big.hidden = (struct ckpt_range){0};
-    struct ckpt_meta meta = {"large", 1, CKPT_FULL, CKPT_DISK_NONE, &big, 0};
+    struct ckpt_meta meta = {"large", 1, CKPT_FULL, CKPT_DISK_NONE, &big, 0, 0};
     ck_assert_int_eq(ckpt_begin(&w, &world.store, &meta), E_OK);
     for (uint64_t i = 0; i < pages; i++) {
         for (uint32_t j = 0; j < PAGE_BYTES / 8; j++)

@@ -584,7 +584,7 @@ START_TEST(memory_far_up)
     char line[128];
     uint64_t id;
     layout = (struct ckpt_layout){.ram_count = 1, .cpu_count = 1, .ram = {{BIT(50), PAGE_BYTES}}};
-    struct ckpt_meta meta = {"far up", 1, CKPT_FULL, CKPT_DISK_NONE, &layout, 0};
+    struct ckpt_meta meta = {"far up", 1, CKPT_FULL, CKPT_DISK_NONE, &layout, 0, 0};
     ck_assert_int_eq(rig_open(&st), E_OK);
     ck_assert_int_eq(ckpt_begin(&w, &st, &meta), E_OK);
     ck_assert_int_eq(ckpt_put_section(&w, "cpu0", VCPU_STATE_VERSION, &cpu[0], sizeof cpu[0]), E_OK);
