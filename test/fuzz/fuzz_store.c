@@ -73,7 +73,7 @@ static void write_one(bool on_newest)
     layout.ram[0].bytes = 8 * PAGE_BYTES;
     if (parent && !ckpt_read_meta(&st, parent, &meta) && format_layout_pages(&meta.layout) < 4096)
         layout = meta.layout;
-    struct ckpt_meta m = {"fuzz", 7, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &layout, parent};
+    struct ckpt_meta m = {"fuzz", 7, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &layout, parent, 0};
     bool was_whole = !parent || !ckpt_verify(&st, parent, NULL);
     bool same = parent && !memcmp(&layout, &meta.layout, sizeof layout);
     memset(target, 0, sizeof target);
