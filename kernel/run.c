@@ -197,11 +197,11 @@ static bool between_entries(struct cpu *c)
         console_irq_poll();
         return false;
     }
-    console_irq_pump();
-    if (now >= host_timer_look_us && runs_virtual(c))
+    if (now >= host_timer_look_us)
         auto_look();
+    console_irq_pump(); /* a checkpoint leaves the console's interrupts off */
     if (!runs_virtual(c))
-        return false; /* a command has changed it */
+        return false; /* it, or a command, has changed it */
     look_at_settling(c, now);
     gateway_install_ahead(c);
     try_leave(now);
