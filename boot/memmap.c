@@ -11,7 +11,7 @@
 
 #define MIB (1ull << 20)
 #define HIDDEN_BASE_BYTES (8 * MIB)
-#define HIDDEN_RAM_SHARE 128
+#define HIDDEN_RAM_SHARE 100
 
 /* How much a type forbids: RAM can be used, ACPI data freed later, reserved never. */
 static unsigned caution(uint32_t type)

@@ -36,7 +36,7 @@ enum err memmap_build(struct memmap *map, const struct memmap_entry *entries, si
 enum err memmap_set(struct memmap *map, uint64_t base, uint64_t end, uint32_t type) MUST_USE;
 /* Bytes of usable RAM, page-wise (partial pages do not count). */
 uint64_t memmap_usable_bytes(const struct memmap *map);
-/* The hidden memory a machine with so much usable RAM gets: 8 MiB + RAM / 128, up to a multiple of 2 MiB. */
+/* The hidden memory a machine with so much usable RAM gets: 8 MiB + RAM / 100, up to a multiple of 2 MiB. */
 uint64_t memmap_hidden_bytes(uint64_t usable_bytes);
 /* Where to hide: bytes (a multiple of 2 MiB) at a 2 MiB boundary at the top of the highest RAM below 4 GiB that can
    hold them. Changes nothing; memmap_set(..., MEMMAP_RESERVED) carves. E_NOMEM with the numbers in why. */
