@@ -230,6 +230,8 @@ bench: all guest ## measurements (ARGS="--json NAME ...")
 	$(call hook,bench/run)
 soak: all guest ## 10,000 enters and leaves with 4 CPUs on QEMU, 2,000 with 2 on Bochs, then the other long scenarios (hours)
 	test/rig/run --all soak cycles restore_rounds cpu_ property
+campaign-model: $(B)/unit/gcc/test_crash ## the store's power-cut model with other seeds and 25 times as many states (CRASH_FACTOR=N, CRASH_SEED=N; minutes)
+	ASAN_OPTIONS=detect_leaks=0 CRASH_FACTOR=$(or $(CRASH_FACTOR),25) CRASH_SEED=$(or $(CRASH_SEED),$$(date +%s)) $<
 campaign: all guest ## power cuts at 50 random moments on QEMU, five on Bochs (a quarter of an hour)
 	test/rig/run --all power_cut
 clean: ## everything built, libraries and guest material excepted
@@ -240,6 +242,6 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 .PHONY: all format libs image unit unit-build check check-format check-style check-layers check-headers check-tidy check-elf \
-  check-clang check-scripts guest scenarios test run debug demo bench soak campaign clean distclean help
+  check-clang check-scripts guest scenarios test run debug demo bench soak campaign campaign-model clean distclean help
 
 -include $(shell find $(B)/obj $(B)/host $(B)/unit $(B)/check -name '*.d' 2>/dev/null)
