@@ -90,6 +90,8 @@ enum err store_sync(struct store *s)
 {
     if (s->read_only)
         return E_STOREVERSION;
+    if (max_u64(s->generation, s->next_id) > UINT64_MAX - 16) /* counted by nobody; after 0 it would not open again */
+        return E_BADSTORE;
     if (!s->stale)
         return E_OK;
     enum err e = write_slot(s, s->slot ^ 1);

@@ -90,7 +90,8 @@ uint64_t store_oldest_removable(const struct store *s);
 
 /* ---- for store_write.c and store_read.c ---- */
 
-/* Make both copies equal; nothing to do most of the time. E_IO, E_STOREVERSION (read only). */
+/* Make both copies equal; nothing to do most of the time. E_IO; E_STOREVERSION (read only); E_BADSTORE: its numbers are
+   at their end, so that it may be read and not changed. */
 enum err store_sync(struct store *s) MUST_USE;
 /* The largest run of free blocks that table and extra (runs of the checkpoint being written) leave; count 0: none. */
 struct disk_run store_largest_gap(const struct store *s, const struct disk_entry *extra);

@@ -398,6 +398,35 @@ START_TEST(other_versions)
 }
 END_TEST
 
+static void last_id(struct disk_super *s)
+{
+    s->next_id = UINT64_MAX;
+}
+
+static void last_generation(struct disk_super *s)
+{
+    s->generation = UINT64_MAX - 1;
+}
+
+START_TEST(numbers_at_their_end)
+{
+    void (*const edits[])(struct disk_super *) = {last_id, last_generation};
+    for (size_t i = 0; i < ARRAY_LEN(edits); i++) { /* the number behind the last one is 0: it would be lost */
+        uint64_t id;
+        rig_format(&st);
+        save("kept");
+        edit_supers(edits[i]);
+        ck_assert_int_eq(rig_open(&st), E_OK);
+        ck_assert_int_eq(rig_save(&st, "one too many", &id), E_BADSTORE);
+        ck_assert_int_eq(store_delete(&st, 1), E_BADSTORE);
+        ck_assert_int_eq(store_pin(&st, 1, true), E_BADSTORE);
+        ck_assert_int_eq(rig_open(&st), E_OK);
+        ck_assert_uint_eq(store_count(&st), 1);
+        all_verify();
+    }
+}
+END_TEST
+
 START_TEST(newer_version_in_the_newer_copy)
 {
     rig_format(&st);
@@ -746,6 +775,7 @@ static Suite *store_suite(void)
     tcase_add_test(t, damaged_copy_is_repaired_by_the_next_commit);
     tcase_add_test(t, loss_of_a_superblock_never_brings_back_reused_blocks);
     tcase_add_test(t, other_versions);
+    tcase_add_test(t, numbers_at_their_end);
     tcase_add_test(t, newer_version_in_the_newer_copy);
     tcase_add_test(t, cut_off_partitions);
     tcase_add_test(t, full_store_keeps_what_it_has);
