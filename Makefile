@@ -106,7 +106,7 @@ image: $(B)/sojourn.elf ## the Multiboot2 image, build/sojourn.elf
 # Both name the pure sources they link in a comment:   UNITS: ckpt/store.c ckpt/crc.c     and libraries:   LIBS: -llz4
 HOST_CFLAGS := -std=gnu17 -O2 -g -fno-strict-aliasing $(WARN) $(INC)
 # One look at all of them: UNITS(file) := ... and LIBS(file) := ...
-$(shell grep -oE '(UNITS|LIBS): .* \*/' tools/*.c test/unit/test_*.c /dev/null | \
+$(shell grep -oE '(UNITS|LIBS): .* \*/' tools/*.c test/unit/test_*.c test/fuzz/*.c /dev/null | \
   sed 's,^\([^:]*\):\([A-Z]*\): *\(.*\) \*/,\2(\1) += \3,' >$(B)/gen/units.mk)
 include $(B)/gen/units.mk
 units_of = $(foreach f,$(1),$(UNITS($(f))))
@@ -154,13 +154,39 @@ $(foreach c,$(UNIT_COMPILERS),$(eval $(call UNIT_COMPILER,$(c))))
 $(foreach c,$(UNIT_COMPILERS),$(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_TEST,$(c),$(t)))))
 .SECONDARY:
 
+# ---- fuzzing ---------------------------------------------------------------------------------------------------
+# Each target is one program with libFuzzer, and one that replays the corpus among the unit tests.
+FUZZ_NAMES := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+FUZZ_CFLAGS := $(UNIT_WARN_CFLAGS) -fsanitize=fuzzer-no-link
+$(B)/fuzz/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+fuzz_objs = $(patsubst %,$(1)/obj/%.o,$(patsubst %.c,%,$(sort test/unit/env.c kernel/err.c $(2) $(call units_of,$(2)))))
+FUZZ_LIBS := -lcheck -lsubunit -lm -lrt -lpthread
+define FUZZ_TARGET
+UNIT_BINS += $(B)/unit/gcc/fuzz_$(1)
+$(B)/unit/gcc/fuzz_$(1): $(call fuzz_objs,$(B)/unit/gcc,test/fuzz/fuzz_$(1).c) $(B)/unit/gcc/obj/test/fuzz/replay.o
+	$$(call say,UNIT,"gcc fuzz_$(1)")
+	$$(Q)gcc -fsanitize=address,undefined -o $$@ $$^ $(FUZZ_LIBS) $(call libs_of,test/fuzz/fuzz_$(1).c)
+$(B)/fuzz/fuzz_$(1): $(call fuzz_objs,$(B)/fuzz,test/fuzz/fuzz_$(1).c)
+	$$(call say,FUZZ,fuzz_$(1))
+	$$(Q)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^ $(FUZZ_LIBS) $(call libs_of,test/fuzz/fuzz_$(1).c)
+endef
+$(foreach f,$(FUZZ_NAMES),$(eval $(call FUZZ_TARGET,$(f))))
+$(B)/fuzz/make_seeds: $(call fuzz_objs,$(B)/unit/gcc,test/fuzz/make_seeds.c)
+	@mkdir -p $(@D)
+	$(Q)gcc -fsanitize=address,undefined -o $@ $^ $(FUZZ_LIBS) -llz4
+fuzz: $(FUZZ_NAMES:%=$(B)/fuzz/fuzz_%) ## libFuzzer on store, sojstore, console, options, boot, ACPI, partitions, FUZZ_SECONDS=60 each (FUZZ="store ..." picks)
+	test/fuzz/run $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_NAMES))
+
 unit: ## unit tests of the pure cores, gcc and clang, under ASan and UBSan
 	@status=0; $(SUBMAKE) -k unit-build || { status=1; echo "unit: not everything could be built" >&2; }; \
 	  tools/run-unit $(UNIT_BINS) || status=1; exit $$status
 unit-build: $(UNIT_BINS)
 
 # ---- checks ----------------------------------------------------------------------------------------------------
-CODE_DIRS := include $(IMAGE_DIRS) tools test/unit test/guest bench
+CODE_DIRS := include $(IMAGE_DIRS) tools test/unit test/fuzz test/guest bench
 CODE_C := $(wildcard $(addsuffix /*.c,$(CODE_DIRS)))
 CODE_H := $(wildcard $(addsuffix /*.h,$(CODE_DIRS)))
 HEADERS := $(wildcard $(addsuffix /*.h,include $(IMAGE_DIRS)))
@@ -235,13 +261,13 @@ campaign-model: $(B)/unit/gcc/test_crash ## the store's power-cut model with oth
 campaign: all guest ## power cuts at 50 random moments on QEMU, five on Bochs (a quarter of an hour)
 	test/rig/run --all power_cut
 clean: ## everything built, libraries and guest material excepted
-	rm -rf $(B)/obj $(B)/gen $(B)/host $(B)/unit $(B)/check $(B)/test $(B)/sojourn.* $(B)/sojstore
+	rm -rf $(B)/obj $(B)/gen $(B)/host $(B)/unit $(B)/fuzz $(B)/check $(B)/test $(B)/sojourn.* $(B)/sojstore
 distclean: ## everything under build/
 	rm -rf $(B)
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
-.PHONY: all format libs image unit unit-build check check-format check-style check-layers check-headers check-tidy check-elf \
+.PHONY: all format libs image unit unit-build fuzz check check-format check-style check-layers check-headers check-tidy check-elf \
   check-clang check-scripts guest scenarios test run debug demo bench soak campaign campaign-model clean distclean help
 
--include $(shell find $(B)/obj $(B)/host $(B)/unit $(B)/check -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/host $(B)/unit $(B)/fuzz $(B)/check -name '*.d' 2>/dev/null)
