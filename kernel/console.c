@@ -396,20 +396,21 @@ static void put_log(const char *bytes, size_t n)
     }
 }
 
-/* The next piece. E_BUSY: more to come; anything else: how the answer ends. */
-static enum err stream_log(void)
+/* The next piece. true: more to come; else *end is how the answer ends, which may be any error. */
+static bool stream_log(enum err *end)
 {
     char piece[LOG_PIECE_BYTES];
     size_t n = con.ops->log_read(con.command.arg == ARG_PREVIOUS, &con.position, piece, sizeof piece);
     put_log(piece, n);
     if (n > 0)
-        return E_BUSY;
+        return true;
     if (con.log_mid_line)
         sink_text(&answer, "\n");
-    return E_OK;
+    *end = E_OK;
+    return false;
 }
 
-static enum err stream_list(void)
+static bool stream_list(enum err *end)
 {
     struct checkpoint_row row;
     bool json = con.command.options & OPT_JSON;
@@ -425,16 +426,18 @@ static enum err stream_list(void)
         }
         con.text[0] = 0;
         con.row++;
-        return E_BUSY;
+        return true;
     }
     if (json) {
         json_array_end(&con.json);
         sink_text(&answer, "\n");
     }
-    if (e != E_NOTFOUND)
-        return e;
-    reason(con.row == 0 && !json ? "no checkpoints" : "");
-    return E_OK;
+    *end = e;
+    if (e == E_NOTFOUND) {
+        reason(con.row == 0 && !json ? "no checkpoints" : "");
+        *end = E_OK;
+    }
+    return false;
 }
 
 static void stream(void)
@@ -442,11 +445,10 @@ static void stream(void)
     if (con.state != STREAM)
         return;
     enum err e = con.ops->ready ? con.ops->ready(con.command.id) : E_OK;
-    if (e == E_OK)
-        e = E_BUSY;
-    while (con.state == STREAM && e == E_BUSY && console_tx_room(&tx, STREAM_ROOM))
-        e = con.command.id == CMD_LOG ? stream_log() : stream_list();
-    if (con.state == STREAM && e != E_BUSY)
+    bool more = e == E_OK;
+    while (con.state == STREAM && more && console_tx_room(&tx, STREAM_ROOM))
+        more = con.command.id == CMD_LOG ? stream_log(&e) : stream_list(&e);
+    if (con.state == STREAM && !more)
         finish(e);
 }
 

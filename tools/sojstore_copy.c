@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Host program. sojstore copy: a whole store into another file or device, every block to the same place. As in every
-   commit, the superblocks come last: a copy that was cut off is no store. UNITS are in sojstore.c. */
+   commit, the superblocks come last: a copy that was cut off is no store, or an empty one. UNITS are in sojstore.c. */
 #include "bits.h"
 #include "tools/sojstore.h"
 #include "tools/sojstore_host.h"

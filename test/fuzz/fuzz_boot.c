@@ -83,7 +83,7 @@ static void as_kernel(const uint8_t *data, size_t size)
     if (!linux_check(data, size, &l, why, sizeof why)) {
         struct linux_start s = {.kernel = 1u << 20, .map = &map, .fb = &bi.fb};
         FUZZ_CHECK(l.header_bytes <= LINUX_HEADER_MAX && l.setup_bytes + (uint64_t)l.kernel_bytes <= size);
-        FUZZ_CHECK(l.alignment && (l.alignment & (l.alignment - 1)) == 0);
+        FUZZ_CHECK(!l.relocatable || (l.alignment && (l.alignment & (l.alignment - 1)) == 0));
         uint32_t bytes = linux_setup_data_bytes(&l, &map);
         FUZZ_CHECK(bytes <= sizeof setup_data);
         s.setup_data = bytes ? 1u << 16 : 0;

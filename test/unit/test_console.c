@@ -397,6 +397,8 @@ START_TEST(lists)
     world.list_end = E_IO;
     ck_assert_str_eq(ask("list"), "error E_IO: list went wrong\n");
     ck_assert_str_eq(ask("list --json"), "[]\nerror E_IO: list went wrong\n");
+    world.list_end = E_BUSY; /* an end as any other, not "more to come" */
+    ck_assert_str_eq(ask("list"), "error E_BUSY: list went wrong\n");
     world.list_end = E_NOTFOUND;
     /* Far more than the ring holds: produced as the line takes it. */
     world.rows = 600;

@@ -574,6 +574,29 @@ static struct core_image direct_image(void)
     return image;
 }
 
+/* One page, but at such an address that a bit for each page below it would fill this computer. */
+START_TEST(memory_far_up)
+{
+    static struct store st;
+    static struct ckpt_layout layout;
+    static struct ckpt_writer w;
+    static const uint64_t zero[PAGE_BYTES / 8];
+    char line[128];
+    uint64_t id;
+    layout = (struct ckpt_layout){.ram_count = 1, .cpu_count = 1, .ram = {{BIT(50), PAGE_BYTES}}};
+    struct ckpt_meta meta = {"far up", 1, CKPT_FULL, CKPT_DISK_NONE, &layout, 0};
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert_int_eq(ckpt_begin(&w, &st, &meta), E_OK);
+    ck_assert_int_eq(ckpt_put_section(&w, "cpu0", VCPU_STATE_VERSION, &cpu[0], sizeof cpu[0]), E_OK);
+    ck_assert_int_eq(ckpt_put_page(&w, BIT(50) / PAGE_BYTES, zero), E_OK);
+    ck_assert_int_eq(ckpt_commit(&w, &id), E_OK);
+    snprintf(line, sizeof line, "extract disk.img latest %s" OFFSET, core_path);
+    ck_assert_int_eq(run(line), 1);
+    ck_assert_ptr_nonnull(strstr(err, "32 TiB"));
+    ck_assert_int_ne(access(core_path, F_OK), 0);
+}
+END_TEST
+
 START_TEST(more_runs_than_fit)
 {
     struct core_load room[8];
@@ -669,6 +692,7 @@ static Suite *extract_suite(void)
     tcase_add_test(t, no_kernel_addresses);
     tcase_add_test(t, vmcoreinfo);
     tcase_add_test(t, refusals);
+    tcase_add_test(t, memory_far_up);
     tcase_add_test(t, more_runs_than_fit);
     tcase_add_test(t, tables_without_end);
     tcase_add_test(t, headers_need_room);
