@@ -6,7 +6,7 @@ import time
 import guest_tools
 import moments
 import steps
-from scenario import check, scenario
+from scenario import RigError, check, scenario
 
 
 def online(m):
@@ -101,11 +101,11 @@ def smp_saving(m):
     m.guest.work_check()
 
 
-@scenario(rigs=("bochs",), timeout=500)
+@scenario(rigs=("bochs",), timeout=800)
 def smp_bochs(m):
     """Two CPUs under VMX: up, off and on again, left and entered, saved and restored."""
     # A restore in place is a gap in the guest's time, of minutes on this machine: its watchdog would tell.
-    steps.boot(m, cpus=2, mem_mib=128, cmdline=f"{steps.FREED_IS_ZERO} nowatchdog")
+    steps.boot_several(m, cpus=2, mem_mib=128, cmdline=f"{steps.FREED_IS_ZERO} nowatchdog")
     virtual(m, 2)
     m.guest.work_start("mib=4 busy", 60 * m.slow)
     hotplug(m, 1)
@@ -116,6 +116,20 @@ def smp_bochs(m):
     moments.round_trip(m, 0, True, True, False)
     check(every_cpu_works(m) == 2, "a CPU is missing")
     m.guest.work_check(60 * m.slow)
+
+
+@scenario(rigs=("bochs",), timeout=1800, long=True)
+def emulator_ipi(m):
+    """How many boots with two CPUs the emulator itself spoils: Debian without Sojourn, ten times."""
+    stuck = 0
+    for number in range(10):
+        try:
+            steps.boot_plain(m, cmdline=f"{steps.QUIET} nowatchdog", cpus=2, mem_mib=128)
+        except RigError as e:
+            check("gave nothing" in str(e), str(e))
+            stuck += 1
+        m.power_cut()
+        print(f"emulator_ipi: {stuck} of {number + 1} boots stopped", flush=True)
 
 
 SOAK = {"qemu-svm": (4, 10000), "bochs-vmx": (2, 2000)}
