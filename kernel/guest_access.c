@@ -17,6 +17,9 @@
 
 #define SELECTOR_TI 4u
 #define SELECTOR_RPL 3u
+#define SELECTOR_LOW 7u /* TI and RPL */
+#define DESCRIPTOR_ACCESSED BIT(40)
+#define DESCRIPTOR_TYPE_BYTE 5u
 #define SELECTOR_INDEX(s) ((s) >> 3)
 #define AR_ACCESSED 1u
 #define AR_TSS_BUSY 2u
@@ -179,12 +182,18 @@ static void keep_descriptor(struct cpu *c, uint16_t selector, const uint64_t raw
         table[SELECTOR_INDEX(selector) + 1] = raw[1];
 }
 
-/* IRETQ loads these two in the guest's world, where the CPU may not be able to set the accessed bit. */
-static bool loads_without_a_write(unsigned which, const struct segment *would)
+/* IRET loads these two in the guest's world and sets the accessed bit in its table, which may be write-protected there.
+   A CPU has done that when the guest loaded them, but QEMU's does not for CS: then it is done here. */
+static bool loads_without_a_write(const struct linear_page *l, const struct vcpu_state *s, unsigned which,
+                                  const struct segment *would, uint64_t raw)
 {
-    if (which != SREG_CS && which != SREG_SS)
+    if ((which != SREG_CS && which != SREG_SS) || (would->access_rights & (AR_UNUSABLE | AR_ACCESSED)))
         return true;
-    return (would->access_rights & (AR_UNUSABLE | AR_ACCESSED)) != 0;
+    uint64_t table = would->selector & SELECTOR_TI ? s->seg[SREG_LDTR].base : s->gdtr.base, pa;
+    struct phys_reader r = guest_phys_reader(l->format);
+    raw |= DESCRIPTOR_ACCESSED;
+    return gateway_slot_translate(&r, l->cr3, table + (would->selector & ~SELECTOR_LOW) + DESCRIPTOR_TYPE_BYTE, &pa) &&
+           guest_phys_write(NULL, (gpa_t){pa}, (uint8_t *)&raw + DESCRIPTOR_TYPE_BYTE, 1);
 }
 
 enum err guest_check_segments(struct cpu *c)
@@ -203,7 +212,7 @@ enum err guest_check_segments(struct cpu *c)
         enum err e = load(&l, s, held->selector, i >= SREG_LDTR, &would, raw);
         if (e)
             return e;
-        if (!segment_same((enum sreg)i, held, &would, l.format != PAGING_LONG) || !loads_without_a_write(i, &would)) {
+        if (!segment_same((enum sreg)i, held, &would, l.format != PAGING_LONG) || !loads_without_a_write(&l, s, i, &would, raw[0])) {
             log_line("switch", "segment differs: which=%u selector=%#x ar=%#x/%#x base=%#llx/%#llx limit=%#x/%#x", i,
                      held->selector, held->access_rights, would.access_rights, (unsigned long long)held->base,
                      (unsigned long long)would.base, held->limit, would.limit);

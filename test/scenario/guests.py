@@ -121,6 +121,46 @@ def shared_controller(m):
     check(os.path.exists(image), "no image")
 
 
+HASHES = ("cd /tmp; head -c 2000000 /dev/urandom >data; sha256sum data >sum; "
+          "(while sha256sum -s -c sum; do echo >>rounds; done; echo >bad) >/dev/null 2>&1 & sleep 0")
+
+
+def hashes_are_right(m):
+    before, after, bad = m.guest.run("cat /tmp/rounds | wc -l; sleep 0.5; cat /tmp/rounds | wc -l; ls /tmp/bad 2>/dev/null | wc -l",
+                                     30 * m.slow).split()
+    check(int(after) > int(before) and bad == "0", f"the guest's hashes: {before}, {after}, {bad} bad")
+
+
+def i386(m, kind, cpus, cmdline=steps.QUIET):
+    """Debian's 32-bit kernel: left, entered, saved, restored, all while it compares hashes."""
+    steps.boot(m, *guest_tools.debian(kind, f"initrd-{kind}.img"), cpus=cpus, cmdline=cmdline, wait=False)
+    check(m.guest.wait_boot(60 * max(1, m.slow / 2))["cpus"] == str(cpus), "a CPU is missing")
+    m.guest.run(HASHES, 30 * m.slow)
+    for number in range(4):
+        steps.to_native(m)
+        hashes_are_right(m)
+        steps.to_virtual(m)
+        hashes_are_right(m)
+        if number == 1:
+            steps.checkpoint(m, kind)
+            m.guest.run("echo >/tmp/after", 20 * m.slow)
+    steps.restore(m)
+    check(m.guest.run("ls /tmp/after 2>/dev/null | wc -l", 20 * m.slow) == "0", "the restored guest knows what came after the checkpoint")
+    hashes_are_right(m)
+    steps.to_native(m)
+    hashes_are_right(m)
+
+
+@scenario(rigs=("qemu",), timeout=150)
+def i386_pae(m):
+    i386(m, "686-pae", 2 if m.rig == "qemu-svm" else 1)
+
+
+@scenario(rigs=("qemu",), timeout=150)
+def i386_two_levels(m):
+    i386(m, "686", 1)
+
+
 def model(m, cpu, cmdline=steps.QUIET):
     steps.boot(m, cpu=cpu, cmdline=cmdline, mem_mib=128)
     m.guest.work_start("mib=8", 60 * m.slow)
