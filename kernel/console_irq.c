@@ -144,16 +144,21 @@ static uint32_t tx_used(void)
     return 0;
 }
 
-/* Bytes in the ring came through the gateway, which has echoed the printable ones. */
+/* Bytes in the ring came through the gateway, which has echoed the printable ones if it was to. */
 static void receive(void)
 {
+    uint8_t byte;
     for (unsigned i = 0; i < GATEWAY_RX_BYTES; i++) {
         uint32_t used = rx_used(), at = gateway.rx_tail & (GATEWAY_RX_BYTES - 1);
         if (!used)
             break;
-        gateway.rx_tail += (uint32_t)console_rx_echoed(&gateway.rx[at], min_u64(used, GATEWAY_RX_BYTES - at));
+        if (gateway.echo) {
+            gateway.rx_tail += (uint32_t)console_rx_echoed(&gateway.rx[at], min_u64(used, GATEWAY_RX_BYTES - at));
+        } else {
+            gateway.rx_tail++;
+            console_rx(gateway.rx[at]);
+        }
     }
-    uint8_t byte;
     for (unsigned i = 0; i < PUMP_ROUNDS && uart_rx(&uart, &byte); i++)
         console_rx(byte);
 }
@@ -296,6 +301,8 @@ void console_irq_prepare_native(void)
         return;
     refill();
     gateway.tx_more = console_tx_pending() || console_typed_ahead();
+    if (!rx_used())
+        gateway.echo = !gateway.tx_more; /* else an echo would come in the middle of what is still to be sent */
     set_causes(true, tx_used() != 0 || gateway.tx_more);
     if (gateway.timer_tsc && digest_open_rest())
         host_timer_prepare_native();

@@ -172,8 +172,8 @@ console:
     jmp .next
 .overrun:
     inc dword [GW(GW_RX_OVERRUN)]
-.wanted:
-    mov esi, 1
+.wanted:                        ; what else the UART has is not to be echoed here: the line before it ends first
+    jmp .switch
 .next:
     dec ecx
     jnz .round

@@ -377,11 +377,16 @@ static int check(void)
     if (st->broken)
         return bad(st->reason);
     int fd = open(DIR "/counter", O_RDONLY);
-    if (fd < 0 || pread(fd, pair, sizeof pair, 0) != sizeof pair)
-        return bad("the counter file cannot be read");
+    bool right = false;
+    /* Between the halves of what another CPU writes at this moment is no wrong value: it is another one the next time. */
+    for (int tries = 0; tries < 20 && !right; tries++) {
+        if (fd < 0 || pread(fd, pair, sizeof pair, 0) != sizeof pair)
+            return bad("the counter file cannot be read");
+        uint64_t s = pair[0];
+        right = mix(&s) == pair[1] && pair[0] >= before[ROLE_COUNTER];
+    }
     close(fd);
-    uint64_t s = pair[0];
-    if (mix(&s) != pair[1] || pair[0] < before[ROLE_COUNTER])
+    if (!right)
         return bad("the counter file holds a wrong value");
     uint64_t mono_moved = now_us(CLOCK_MONOTONIC) - mono, wall_moved = now_us(CLOCK_REALTIME) - wall;
     if ((int64_t)mono_moved <= 0 || (int64_t)wall_moved <= 0)

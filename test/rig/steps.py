@@ -27,14 +27,14 @@ def boot(m, *arguments, options=OPTIONS, cmdline=None, store=STORE, wait=True, m
     return image
 
 
-def boot_several(m, *arguments, boots=4, **how):
+def boot_several(m, *arguments, boots=4, within=None, **how):
     """A guest with several CPUs. Bochs 2.7 loses an interprocessor interrupt in about one boot of three, with Sojourn or
     without (docs/testing.md): the guest then waits for ever, and is started again. Nobody has asked Sojourn for anything
     by then, and it must show that it has nothing to do with it: it answers, and the guest runs without exits."""
     image = boot(m, *arguments, wait=False, **how)
     for left in range(boots, 0, -1):
         try:
-            shell(m)
+            shell(m, within)
             return image
         except RigError as e:
             if left == 1 or m.rig != "bochs-vmx" or "gave nothing" not in str(e):
@@ -63,8 +63,8 @@ def again(m, image, *edit, mem_mib=256, disks=(), **start):
     m.start(image, mem_mib=mem_mib, disks=disks, **start)
 
 
-def shell(m):
-    return m.guest.wait_boot(BOOT_S * max(1.0, m.slow / 2))
+def shell(m, within=None):
+    return m.guest.wait_boot(within or BOOT_S * max(1.0, m.slow / 2))
 
 
 def status(m):

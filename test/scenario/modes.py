@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Boot, leave, enter, NMIs: the guest does not notice."""
+import json
 import re
 import time
 
@@ -207,6 +208,50 @@ def cycles_kpti_bochs(m):
 def cycles_no_kpti_bochs(m):
     """200 times enter and leave under VMX, page-table isolation off."""
     cycles(m, "off")
+
+
+@scenario(timeout=200)
+def typed_meanwhile(m):
+    """What is typed while an answer is on its way is shown behind it, not in the middle of it, native and virtual."""
+    steps.boot(m, store=())
+    for step in (steps.to_native, steps.to_virtual):
+        step(m)
+        for number in range(20):
+            m.sojourn.drop()
+            m.sojourn.send("status --json\r")
+            time.sleep(number * 0.0005 * m.slow)
+            m.sojourn.send("version\r")
+            seen = "".join(m.sojourn.expect(r"(?s).*?(?m:^ok)\r?\n", 20 * m.slow).group(0) for _ in range(2))
+            lines = [line for line in seen.splitlines() if line.startswith("{")]
+            check(len(lines) == 1 and json.loads(lines[0])["cpus"] == 1, f"the answer is not whole: {seen!r}")
+            check("sojourn> version\r" in seen, f"what was typed is not whole: {seen!r}")
+
+
+CONSOLE_EXITS = ("nmi", "nmi_host", "iret")  # what a line typed to Sojourn costs
+
+
+@scenario(timeout=200)
+def no_exits(m):
+    """A virtual guest that computes has no exit: `status` after three seconds shows none but those of its own line."""
+    cpus = 2 if m.rig == "qemu-svm" else 1
+    steps.boot(m, cpus=cpus)
+    for _ in range(cpus):
+        m.guest.run("(while :; do :; done) & sleep 0", 20 * m.slow)
+    time.sleep(0.2 * m.slow)
+
+    def exits():
+        return steps.status(m)["exits"]
+
+    exits()
+    before, now = exits(), exits()
+    line = now["total"] - before["total"]
+    time.sleep(3)
+    later = exits()
+    for kind, count in later.items():
+        check(kind == "total" or kind in CONSOLE_EXITS or count == now[kind], f"{kind}: {count - now[kind]} exits while the guest computed")
+    cost = later["total"] - now["total"]
+    check(cost <= 2 * line + 8, f"{cost} exits where a line costs {line}")
+    print(f"no_exits: {cost} exits in three seconds, all for the console; a line alone cost {line}", flush=True)
 
 
 @scenario(rigs=("qemu",), timeout=120, alone=("qemu",))
