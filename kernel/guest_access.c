@@ -212,7 +212,8 @@ enum err guest_check_segments(struct cpu *c)
         enum err e = load(&l, s, held->selector, i >= SREG_LDTR, &would, raw);
         if (e)
             return e;
-        if (!segment_same((enum sreg)i, held, &would, l.format != PAGING_LONG) || !loads_without_a_write(&l, s, i, &would, raw[0])) {
+        if (!segment_same((enum sreg)i, held, &would, l.format != PAGING_LONG) ||
+            !loads_without_a_write(&l, s, i, &would, raw[0])) {
             log_line("switch", "segment differs: which=%u selector=%#x ar=%#x/%#x base=%#llx/%#llx limit=%#x/%#x", i,
                      held->selector, held->access_rights, would.access_rights, (unsigned long long)held->base,
                      (unsigned long long)would.base, held->limit, would.limit);
