@@ -356,8 +356,9 @@ static int check(void)
         if (wrong)
             return bad(wrong);
     }
-    /* A busy guest shares its CPU between four spinners; give each several turns before calling it stuck. */
-    for (int round = 0, still = 1; round < 10 && still; round++) {
+    /* A busy guest shares its CPU between four spinners; give each several turns before calling it stuck. After a
+       restore in place that takes seconds: the gap in time counts as run time of the task that was running. */
+    for (int round = 0, still = 1; round < 80 && still; round++) {
         nap_us(WATCH_MS * 1000 / 4);
         still = 0;
         for (int r = 0; r < ROLES; r++)

@@ -32,6 +32,7 @@ from console import GuestConsole, RigError, SojournConsole  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CR4_VMXE = 1 << 13
+DEBUGGER_TRIES = 3
 EFER_SVME = 1 << 12
 
 
@@ -313,14 +314,26 @@ class Bochs(Machine):
         """Interrupt the machine, run debugger commands, let it go on; their output."""
         time.sleep(max(0.0, self.continued + 0.3 - time.monotonic()))  # an interrupt at its prompt would be lost
         mark = self.screen.length()
-        os.kill(self.process.pid, signal.SIGINT)
-        self.screen.wait(mark, rb"<bochs:\d+>", timeout)
+        for left in range(DEBUGGER_TRIES, 0, -1):  # on a busy build machine one can be lost all the same
+            os.kill(self.process.pid, signal.SIGINT)
+            try:
+                self.screen.wait(mark, rb"<bochs:\d+>", timeout / DEBUGGER_TRIES)
+                break
+            except RigError:
+                if left == 1:
+                    raise
         text = b""
         for command in (*commands, "c"):
             mark = self.screen.length()
             self.screen.write(command.encode() + b"\n")
             if command != "c":
                 text += self.screen.wait(mark, rb"<bochs:\d+>", timeout)
+        if left < DEBUGGER_TRIES:  # the first one may have been late, and the second stop the machine again
+            try:
+                self.screen.wait(mark, rb"<bochs:\d+>", 1.0)
+                self.screen.write(b"c\n")
+            except RigError:
+                pass
         self.continued = time.monotonic()
         return text.decode("latin-1")
 

@@ -3,7 +3,7 @@
 
     from scenario import Skip, check, scenario
 
-    @scenario(timeout=120)                       # on both rigs; rigs=("qemu",) for one; long=True: only with --all
+    @scenario(timeout=120)                       # on both rigs; rigs=("qemu",) for one; long=True or a list of rigs: only with --all
     def leave_and_enter(m):                      # m: a Qemu or Bochs of its own, logs in build/test/leave_and_enter.qemu/
         m.start(m.image("--store", "256", "--format"))
         m.guest.wait_boot(60 * m.slow)
@@ -26,8 +26,9 @@ def scenario(rigs=("qemu", "bochs"), timeout=180, long=False, alone=()):
 
     def mark(function):
         for rig in rigs:
-            REGISTERED.append({"name": f"{function.__name__}.{rig}", "function": function, "rig": rig, "long": long, "alone": rig in alone,
-                               "timeout": timeout * (3 if rig == "bochs" else 1), "doc": (function.__doc__ or "").strip()})
+            REGISTERED.append({"name": f"{function.__name__}.{rig}", "function": function, "rig": rig, "alone": rig in alone,
+                               "long": long is True or bool(long) and rig in long, "timeout": timeout * (3 if rig == "bochs" else 1),
+                               "doc": (function.__doc__ or "").strip()})
         return function
 
     return mark

@@ -3,6 +3,7 @@
 import os
 import time
 
+import guest_tools
 import machine
 import moments
 import steps
@@ -53,6 +54,20 @@ def off(m):
     now = steps.checkpoints(m)
     check(now == last and state(m)["every_s"] == 0, f"auto is off and went on: {last} -> {now}")
     check(m.sojourn.run("auto", 20 * m.slow) == ["auto off"], "auto does not say off")
+
+
+@scenario(rigs=("qemu",), timeout=120)
+def auto_i386(m):
+    """A native 32-bit guest, idle, under auto."""
+    steps.boot(m, *guest_tools.debian("686", "initrd-686.img"))
+    steps.to_native(m)
+    begin(m, 2)
+    wait_taken(m, 2, 2)
+    check(steps.status(m)["mode"] == "native", "auto left the guest virtual")
+    kept(m)
+    off(m)
+    steps.restore(m)
+    m.guest.run("true", 20)
 
 
 @scenario(rigs=("qemu",), timeout=120, alone=("qemu",))

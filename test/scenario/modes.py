@@ -210,7 +210,7 @@ def cycles_no_kpti_bochs(m):
     cycles(m, "off")
 
 
-@scenario(timeout=200)
+@scenario(timeout=200, long=("bochs",))
 def typed_meanwhile(m):
     """What is typed while an answer is on its way is shown behind it, not in the middle of it, native and virtual."""
     steps.boot(m, store=())
@@ -230,7 +230,7 @@ def typed_meanwhile(m):
 CONSOLE_EXITS = ("nmi", "nmi_host", "iret")  # what a line typed to Sojourn costs
 
 
-@scenario(timeout=200)
+@scenario(timeout=200, long=("bochs",))
 def no_exits(m):
     """A virtual guest that computes has no exit: `status` after three seconds shows none but those of its own line."""
     cpus = 2 if m.rig == "qemu-svm" else 1
