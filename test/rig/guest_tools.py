@@ -12,8 +12,11 @@ AHCI = ("--module", "ahci", "--module", "sd_mod")  # what "amd64" has and "cloud
 
 
 def tool(name, *arguments):
-    done = subprocess.run([os.path.join(machine.TOP, "tools", name), *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+    try:
+        done = subprocess.run([os.path.join(machine.TOP, "tools", name), *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired as e:
+        raise Skip(f"{name}: not within {e.timeout} s") from e
     if done.returncode != 0:
         raise Skip(f"{name}: {done.stdout.strip()[-200:]}")
 

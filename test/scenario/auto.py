@@ -56,7 +56,7 @@ def off(m):
     check(m.sojourn.run("auto", 20 * m.slow) == ["auto off"], "auto does not say off")
 
 
-@scenario(rigs=("qemu",), timeout=120)
+@scenario(rigs=("qemu",), timeout=300)
 def auto_i386(m):
     """A native 32-bit guest, idle, under auto."""
     steps.boot(m, *guest_tools.debian("686", "initrd-686.img"))

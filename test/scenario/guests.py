@@ -155,12 +155,12 @@ def i386(m, kind, cpus, cmdline=steps.QUIET):
     hashes_are_right(m)
 
 
-@scenario(rigs=("qemu",), timeout=150)
+@scenario(rigs=("qemu",), timeout=300)
 def i386_pae(m):
     i386(m, "686-pae", 2 if m.rig == "qemu-svm" else 1)
 
 
-@scenario(rigs=("qemu",), timeout=150)
+@scenario(rigs=("qemu",), timeout=300)
 def i386_two_levels(m):
     i386(m, "686", 1)
 
