@@ -33,6 +33,7 @@ from console import GuestConsole, RigError, SojournConsole  # noqa: E402
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CR4_VMXE = 1 << 13
 DEBUGGER_TRIES = 3
+HOST_MEM_MIB = 2048  # Bochs takes no more; the rest of a larger guest lies in a file
 EFER_SVME = 1 << 12
 
 
@@ -249,7 +250,7 @@ class Qemu(Machine):
 BOCHSRC = """plugin_ctrl: unmapped=1, biosdev=1, extfpuirq=1, serial=1
 config_interface: textconfig
 display_library: term
-memory: guest={mem}, host={mem}
+memory: guest={mem}, host={host_mem}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 boot: disk
@@ -293,7 +294,7 @@ class Bochs(Machine):
         ptys = {name: pty.openpty() for name in ("com1", "com2", "screen")}
         for name in ("com1", "com2"):
             raw_tty(ptys[name][1])
-        config = BOCHSRC.format(mem=mem_mib, cpu=cpu, cpus=cpus, disks="\n".join(lines), reset=int(reset_on_triple_fault),
+        config = BOCHSRC.format(mem=mem_mib, host_mem=min(mem_mib, HOST_MEM_MIB), cpu=cpu, cpus=cpus, disks="\n".join(lines), reset=int(reset_on_triple_fault),
                                 com1=os.ttyname(ptys["com1"][1]), com2=os.ttyname(ptys["com2"][1]), log=self.path("bochs.log"))
         with open(self.path("bochsrc"), "w", encoding="ascii") as f:
             f.write(config)
@@ -308,6 +309,9 @@ class Bochs(Machine):
         self.screen = Screen(ptys["screen"][0], self.path("screen.log"))
         self.guest = GuestConsole("guest", ptys["com1"][0], self.path("com1.log"))
         self.sojourn = SojournConsole("sojourn", ptys["com2"][0], self.path("com2.log"))
+        time.sleep(0.3)
+        if not self.alive():
+            raise RigError(f"Bochs ended at once; {self.path('screen.log')} says why")
         return self
 
     def debugger(self, *commands, timeout=10.0):

@@ -157,11 +157,13 @@ def i386(m, kind, cpus, cmdline=steps.QUIET):
 
 @scenario(rigs=("qemu",), timeout=300)
 def i386_pae(m):
-    i386(m, "686-pae", 2 if m.rig == "qemu-svm" else 1)
+    """PAE, two CPUs."""
+    i386(m, "686-pae", 2)
 
 
 @scenario(rigs=("qemu",), timeout=300)
 def i386_two_levels(m):
+    """Without PAE."""
     i386(m, "686", 1)
 
 
