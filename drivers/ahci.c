@@ -42,7 +42,7 @@ static void port_change(hpa_t port, uint32_t reg, uint32_t clear, uint32_t set)
 static enum err wait_bits(hpa_t base, uint32_t reg, uint32_t mask, uint32_t want, uint64_t timeout_us)
 {
     uint64_t end = deadline_in_us(timeout_us);
-    for (;;) {
+    for (;;) {                            /* until `late` */
         bool late = deadline_passed(end); /* before the look, so that the last look is never too early */
         uint32_t value = port_read(base, reg);
         if ((value & mask) == want)
@@ -224,7 +224,7 @@ static void doorbell(struct ahci_disk *disk)
 
 static enum err wait_command(struct ahci_disk *disk)
 {
-    for (;;) {
+    for (;;) { /* until `late` */
         bool late = deadline_passed(disk->deadline_us);
         struct ahci_status s;
         s.ci = port_read(disk->port, PXCI);

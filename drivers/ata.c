@@ -91,7 +91,7 @@ void ata_close(const struct ata_controller *c)
 static enum err wait_idle(const struct ata_channel *ch, uint8_t mask, uint64_t timeout_us)
 {
     uint64_t end = deadline_in_us(timeout_us);
-    for (;;) {
+    for (;;) { /* until `late` */
         bool late = deadline_passed(end);
         uint8_t status = alternate_status(ch);
         if (!(status & mask))
@@ -173,7 +173,7 @@ static enum err start(struct ata_disk *disk)
 static enum err wait_command(const struct ata_disk *disk)
 {
     const struct ata_channel *ch = disk->channel;
-    for (;;) {
+    for (;;) { /* until `late` */
         bool late = deadline_passed(disk->deadline_us);
         uint8_t bm = disk->registers.bytes ? io_in8((uint16_t)(ch->bus_master + BM_STATUS)) : 0;
         uint8_t status = alternate_status(ch);
@@ -260,7 +260,7 @@ static enum err ata_begin(struct block_dev *dev, enum block_op op, uint64_t lba,
 static enum err read_identify_words(const struct ata_channel *ch, uint16_t *words)
 {
     uint64_t end = deadline_in_us(IDENTIFY_TIMEOUT_US);
-    for (;;) {
+    for (;;) { /* until `late` */
         bool late = deadline_passed(end);
         uint8_t status = alternate_status(ch);
         if (status == 0) /* no device behind the registers */

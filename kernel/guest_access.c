@@ -17,7 +17,6 @@
 
 #define SELECTOR_TI 4u
 #define SELECTOR_RPL 3u
-#define SELECTOR_LOW 7u /* TI and RPL */
 #define DESCRIPTOR_ACCESSED BIT(40)
 #define DESCRIPTOR_TYPE_BYTE 5u
 #define SELECTOR_INDEX(s) ((s) >> 3)
@@ -192,7 +191,8 @@ static bool loads_without_a_write(const struct linear_page *l, const struct vcpu
     uint64_t table = would->selector & SELECTOR_TI ? s->seg[SREG_LDTR].base : s->gdtr.base, pa;
     struct phys_reader r = guest_phys_reader(l->format);
     raw |= DESCRIPTOR_ACCESSED;
-    return gateway_slot_translate(&r, l->cr3, table + (would->selector & ~SELECTOR_LOW) + DESCRIPTOR_TYPE_BYTE, &pa) &&
+    return gateway_slot_translate(&r, l->cr3, table + SEGMENT_SELECTOR_OFFSET(would->selector) + DESCRIPTOR_TYPE_BYTE,
+                                  &pa) &&
            guest_phys_write(NULL, (gpa_t){pa}, (uint8_t *)&raw + DESCRIPTOR_TYPE_BYTE, 1);
 }
 
