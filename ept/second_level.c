@@ -70,7 +70,8 @@ static unsigned rights_normal(unsigned rights)
 static uint64_t make_leaf(const struct second_level *sl, uint64_t hpa, unsigned level, unsigned rights,
                           enum mem_type type)
 {
-    return sl->codec->leaf((hpa_t){hpa}, level, rights_normal(rights), type) | SL_MAPPED;
+    return sl->codec->leaf((hpa_t){hpa}, level, rights_normal(rights), type) | SL_MAPPED | sl->codec->accessed |
+           sl->codec->dirty;
 }
 
 static uint64_t *new_table(struct second_level *sl)

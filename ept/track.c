@@ -130,3 +130,41 @@ bool sl_track_written(const struct second_level *sl, gpa_t gpa)
     const uint64_t *entry = deciding(sl, gpa);
     return entry && (*entry & sl->codec->write);
 }
+
+bool sl_track_dirty(const struct second_level *sl, gpa_t gpa)
+{
+    uint64_t *table = sl->root;
+    bool withdrawn = false;
+    for (unsigned level = TOP_LEVEL; level >= 1; level--) {
+        uint64_t entry = *entry_of(table, gpa.v, level);
+        if (!(entry & SL_MAPPED))
+            return false;
+        withdrawn |= (entry & SL_TRACKED) != 0;
+        if (level < TOP_LEVEL && is_leaf(sl, entry, level))
+            return withdrawn && (entry & sl->codec->dirty) && (entry & (SL_TRACKED | sl->codec->write));
+        table = table_of(entry);
+    }
+    return false;
+}
+
+enum err sl_track_open(struct second_level *sl, struct sl_reserve *reserve, gpa_t gpa)
+{
+    uint64_t top = *entry_of(sl->root, gpa.v, TOP_LEVEL);
+    if (!(top & SL_MAPPED))
+        return E_OK;
+    uint64_t *table = table_of(top);
+    for (unsigned level = TRACK_LEVEL; level > 1; level--) {
+        uint64_t *entry = entry_of(table, gpa.v, level);
+        if ((*entry & SL_TRACKED) && !push_down(sl, reserve, entry, level))
+            return E_NOMEM;
+        if (!(*entry & SL_MAPPED) || is_leaf(sl, *entry, level))
+            return E_OK; /* never writable */
+        table = table_of(*entry);
+    }
+    for (unsigned i = 0; i < ENTRIES; i++)
+        if (table[i] & SL_TRACKED) {
+            give_back(sl, &table[i]);
+            table[i] &= ~sl->codec->dirty;
+        }
+    return E_OK;
+}

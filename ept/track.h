@@ -4,6 +4,10 @@
  * withdrawn one level down at a time until it concerns one page of 4 KiB. Table pages come from a reserve that the
  * caller fills beforehand, so that this never fails for want of one.
  *
+ * Where the CPU has dirty bits, what is withdrawn can be opened again as soon as nobody needs the fault any more: then
+ * they tell what is written until the next instant. The flush that withdrawing owes covers the bits that are cleared: since
+ * then no CPU can have remembered the page as one to write to.
+ *
  * The caller keeps two CPUs from editing the tree at once. Withdrawing owes a flush (second_level.flush_epoch), giving
  * back does not: a CPU that remembers the old entry faults once more. */
 #ifndef SOJOURN_EPT_TRACK_H
@@ -37,6 +41,12 @@ enum sl_track {
 enum sl_track sl_track_write(struct second_level *sl, struct sl_reserve *reserve, gpa_t gpa);
 /* After SL_TRACK_CLEAN for the same page: it may be written from now on. */
 void sl_track_allow(struct second_level *sl, gpa_t gpa);
+/* Does the CPU's dirty bit say that the page was written before sl_track_start? Of a page that nobody could write to since;
+   of another: no. A bit that nobody has cleared since the page was mapped says so, too. */
+bool sl_track_dirty(const struct second_level *sl, gpa_t gpa);
+/* The 2 MiB at gpa may be written again: in pages of 4 KiB, with dirty bits that begin anew where they were still
+   withdrawn. E_NOMEM: the reserve is empty; some of it may have been split. */
+enum err sl_track_open(struct second_level *sl, struct sl_reserve *reserve, gpa_t gpa) MUST_USE;
 /* Has the page been written since sl_track_start? Pages that are not mapped or never writable: no. */
 bool sl_track_written(const struct second_level *sl, gpa_t gpa);
 

@@ -16,7 +16,7 @@
     X(EXIT_CR, "cr") X(EXIT_XSETBV, "xsetbv") X(EXIT_NPF, "npf") X(EXIT_INVD, "invd") X(EXIT_WBINVD, "wbinvd") X(EXIT_VMINSN, "vminsn") \
     X(EXIT_TRIPLE_FAULT, "triple_fault") X(EXIT_INIT, "init") X(EXIT_SIPI, "sipi") X(EXIT_TASK_SWITCH, "task_switch") \
     X(EXIT_MONITOR, "monitor") X(EXIT_RSM, "rsm") X(EXIT_ENTRY_FAILED, "entry_failed") \
-    X(EXIT_NMI_HOST, "nmi_host")
+    X(EXIT_NMI_HOST, "nmi_host") X(EXIT_DIRTY_LOG, "dirty_log")
 /* clang-format on */
 
 enum exit_kind {
@@ -87,6 +87,13 @@ enum vtrap {
     VTRAP_ICR,         /* value 1: exit on writes of x2APIC's ICR. Memory only: any CPU may call it, at any time */
 };
 
+/* What tells which pages a virtual guest writes to, from worst to best. */
+enum dirty_source {
+    DIRTY_BY_FAULT, /* write permission is withdrawn, and the first write faults */
+    DIRTY_BY_BIT,   /* the CPU sets the dirty bit of the second-level entry */
+    DIRTY_BY_LOG,   /* it does, and logs the page when it does */
+};
+
 struct vcpu {
     uint64_t gpr[GPR_COUNT];    /* RSP included: valid between entries */
     uint32_t cpu;               /* index */
@@ -100,6 +107,7 @@ struct vcpu {
     uint64_t switched_msrs;
     uint64_t entry_tsc;                    /* right before the last entry */
     uint64_t host_gdt_base, host_tss_base; /* this CPU's, for the VMCS host state */
+    enum dirty_source dirty;               /* set by init_cpu; the same on all CPUs */
     uint32_t flush_seen;                   /* virt_env.flush_epoch at the last flush */
 };
 
@@ -140,6 +148,8 @@ struct backend {
     /* Guest TSC = TSC + offset from the next entry on; 0 is what leaving needs. NULL: the vendor's CPUs never need it. */
     void (*set_tsc_offset)(struct vcpu *v, int64_t offset);
     void (*flush)(struct vcpu *v); /* second-level rights were withdrawn, or the guest's TLB must go */
+    /* DIRTY_BY_LOG only, else NULL: each page in this CPU's log, and empty it. On that CPU, guest loaded. */
+    void (*dirty_log)(struct vcpu *v, void (*note)(gpa_t page));
     /* Everything about v for the park dump, line by line. */
     void (*dump)(struct vcpu *v, void (*line)(const char *text));
 };

@@ -17,8 +17,7 @@ struct virt_env {
     /* Guest-physical RAM outside the hidden range, within one page; false: none there. For a CPU that does not report
        instruction lengths (SVM without NRIP): the backend decodes the instruction itself. */
     bool (*guest_read)(void *ctx, gpa_t gpa, void *buf, size_t len);
-    bool second_level_ad; /* EPT accessed/dirty bits in use */
-    uint64_t host_cr3;    /* for the VMCS host state */
+    uint64_t host_cr3; /* for the VMCS host state */
     uint64_t host_idt_base;
     uint16_t host_cs, host_ss, host_tr;
     bool visible; /* CPUID hypervisor bit and VMX/SVM bit left as the CPU has them */

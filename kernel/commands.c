@@ -99,6 +99,8 @@ static void do_status(struct status_report *r)
     r->cycles.stop = guest.stop_cycles;
     r->stops_us.last = guest.stop_last_us;
     r->stops_us.max = guest.stop_max_us;
+    static const char *const dirty_names[] = {"fault", "bit", "log"};
+    r->dirty = dirty_names[cpus[0]->vcpu.dirty];
     r->hidden_writes = guest.hidden_writes_dropped;
     r->uptime_us = clock_us();
     r->first_guest_us = guest.first_entry_us;

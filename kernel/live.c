@@ -13,6 +13,8 @@
 
 #define POOL_PAGES_BASE 512u
 #define POOL_SHARE 512u  /* of RAM, and that many pages more */
+#define OPEN_AT_ONCE 64u /* regions */
+#define REGION_BYTES LARGE_PAGE_BYTES
 #define SPARE_TABLES 64u /* for what is not RAM and written to meanwhile: device memory */
 
 struct lock second_level_lock;
@@ -26,6 +28,7 @@ static volatile bool active, pressed, out_of_tables;
 static uint8_t *written[2];
 static uint64_t leaves_at_cut; /* guest.leaves + 1 at the last cut; 0: nothing is known */
 static bool watched, skip_clean;
+static uint64_t opened; /* below, nothing is withdrawn any more */
 
 static void *pages_for(uint64_t bytes)
 {
@@ -70,6 +73,14 @@ bool live_ready(void)
     return ram;
 }
 
+/* Under the lock. */
+static void note_dirty(gpa_t gpa)
+{
+    uint64_t page = gpa.v / PAGE_BYTES;
+    if (page < cow.pages)
+        written[0][page / 8] |= (uint8_t)(1u << (page % 8));
+}
+
 /* Under the lock. False: not yet. */
 static bool keep(uint64_t gpa)
 {
@@ -80,7 +91,7 @@ static bool keep(uint64_t gpa)
         pressed = true;
         return false;
     }
-    written[0][page / 8] |= (uint8_t)(1u << (page % 8));
+    note_dirty((gpa_t){gpa});
     return true;
 }
 
@@ -109,6 +120,7 @@ void live_begin(void)
     leaves_at_cut = guest.leaves + 1;
     pressed = out_of_tables = skip_clean = false;
     sl_track_start(&guest.second_level, ram_end);
+    opened = 0;
     active = true;
 }
 
@@ -127,10 +139,16 @@ static bool was_written(const uint8_t *map, uint64_t page)
     return map[page / 8] >> (page % 8) & 1;
 }
 
+/* The log has told already where there is one. */
+static bool dirty_by_bit(uint64_t page)
+{
+    return cpus[0]->vcpu.dirty == DIRTY_BY_BIT && sl_track_dirty(&guest.second_level, (gpa_t){page * PAGE_BYTES});
+}
+
 static const void *page_of(void *ctx, uint64_t page)
 {
     (void)ctx;
-    if (skip_clean && !was_written(written[1], page))
+    if (skip_clean && !was_written(written[1], page) && !dirty_by_bit(page))
         return cow_unchanged;
     return phys_to_virt((hpa_t){page * PAGE_BYTES});
 }
@@ -150,6 +168,37 @@ void live_end(void)
 {
     lock_take(&second_level_lock);
     active = pressed = skip_clean = false;
+    lock_release(&second_level_lock);
+}
+
+static bool has_ram(uint64_t region)
+{
+    for (uint32_t i = 0; i < ram->ram_count; i++)
+        if (region < ram->ram[i].base + ram->ram[i].bytes && ram->ram[i].base < region + REGION_BYTES)
+            return true;
+    return false;
+}
+
+bool live_open(void)
+{
+    enum err e = cpus[0]->vcpu.dirty == DIRTY_BY_FAULT ? E_NOTYET : E_OK;
+    for (unsigned i = 0; i < OPEN_AT_ONCE && !e && opened < ram_end; opened += REGION_BYTES) {
+        if (!has_ram(opened))
+            continue;
+        lock_take(&second_level_lock);
+        e = sl_track_open(&guest.second_level, &reserve, (gpa_t){opened});
+        lock_release(&second_level_lock);
+        i++;
+    }
+    return !e && opened < ram_end;
+}
+
+void live_read_log(struct cpu *c)
+{
+    if (!ram || c->vcpu.dirty != DIRTY_BY_LOG)
+        return;
+    lock_take(&second_level_lock);
+    guest.backend->dirty_log(&c->vcpu, note_dirty);
     lock_release(&second_level_lock);
 }
 

@@ -25,6 +25,9 @@ void live_begin(void);
    live_skip_clean() was asked for. */
 enum err live_take(uint64_t *page, void *to) MUST_USE;
 void live_end(void);
+/* Afterwards, where the CPU has dirty bits: some more of memory may be written without a fault; what the guest writes there is
+   known by them. False: there is nothing left to do. */
+bool live_open(void);
 /* After live_begin: was the guest virtual, and watched, ever since the cut before? Then leave out what it did not write.
    Without it, or if it was not, every page has to be looked at. */
 void live_skip_clean(void);
@@ -36,6 +39,9 @@ bool live_pressed(void);
 
 /* Any CPU. True: the fault was about tracking and is dealt with; the instruction is to be executed again. */
 bool live_write_fault(struct cpu *c, const struct vm_exit *x);
+
+/* Any CPU, about itself, its guest loaded: empties the log in which the CPU has written down dirty pages, if it has one. */
+void live_read_log(struct cpu *c);
 
 struct live_counts {
     uint64_t kept;  /* pages copied before a first write, in the last or current checkpoint */

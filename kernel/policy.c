@@ -12,6 +12,7 @@
 #include "kernel/guest.h"
 #include "kernel/hidden_access.h"
 #include "kernel/iowatch.h"
+#include "kernel/live.h"
 #include "kernel/lock.h"
 #include "kernel/log_control.h"
 #include "kernel/smp.h"
@@ -353,6 +354,9 @@ void policy_exit(struct cpu *c, const struct vm_exit *x)
         return;
     case EXIT_NPF:
         hidden_access_fault(c, x);
+        return;
+    case EXIT_DIRTY_LOG:
+        live_read_log(c);
         return;
     case EXIT_VMINSN:
         inject_fault(v, VECTOR_UD, false);

@@ -204,6 +204,7 @@ void report_status_json(const struct sink *out, const struct status_report *r)
     json_put_u64(&j, "failed", r->automatic.failed);
     json_put_string(&j, "last_error", r->automatic.last ? err_name(r->automatic.last) : "");
     json_object_end(&j);
+    json_put_string(&j, "dirty", r->dirty);
     json_object_end(&j);
 }
 

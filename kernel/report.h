@@ -61,6 +61,7 @@ struct status_report {
         uint64_t bytes, capture_us, write_us, wait_us, commit_us; /* of the last checkpoint; wait: for the disk */
     } checkpoint;
     struct auto_report automatic;
+    const char *dirty;            /* "fault", "bit", "log": what tells which pages the virtual guest writes */
     uint64_t hidden_writes;       /* guest writes to hidden memory, dropped */
     uint32_t percent;             /* of the activity under way */
     char reason[REPORT_TEXT_MAX]; /* why the guest is virtual or parked, if not by choice; may be empty */

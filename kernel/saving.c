@@ -38,6 +38,7 @@
 #define CUT_STEP_US 2000u
 #define TURN_MAX_US 5000u
 #define DISK_TURN_US 1000u
+#define OPEN_TURN_US 200u
 #define DISK_POLL_US 10u
 
 static const struct ckpt_layout *layout;
@@ -104,6 +105,8 @@ static enum err capture_cpu(struct cpu *c)
     enum err e = transition_capture(c);
     if (!e)
         state_capture_xsave(c->state);
+    if (!e && guest.mode == MODE_VIRTUAL)
+        live_read_log(c);
     return e;
 }
 
@@ -240,6 +243,13 @@ static void turn_while_disk_works(void)
         clock_delay_us(DISK_POLL_US);
 }
 
+/* What is saved need not fault any more at the first write, if the CPU tells by itself what the guest writes. */
+static void open_again(void)
+{
+    while (guest.mode == MODE_VIRTUAL && guest.want != MODE_NATIVE && guest.run == GUEST_RUNNING && live_open())
+        run_on(OPEN_TURN_US);
+}
+
 static enum err write_live(struct ckpt_request *request, struct ckpt_result *result)
 {
     struct breath breath = {.since = clock_us()};
@@ -252,6 +262,7 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
     enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
     disk->idle = NULL;
     live_end();
+    open_again();
     enum err stopped = host_timer_stop();
     (void)stopped; /* virtual: it waits */
     return e;

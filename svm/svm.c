@@ -120,6 +120,7 @@ static enum err svm_init_cpu(struct vcpu *v)
     c->msrpm_pa = pa + PAGE_MSRPM * PAGE_BYTES;
     svm_msrpm_build(pages + PAGE_MSRPM * PAGE_BYTES);
     v->vendor = c;
+    v->dirty = DIRTY_BY_BIT; /* APM 2 15.25.5 "Nested Paging and VMRUN/#VMEXIT": A and D are always set */
     v->switched_msrs = SWITCHED_MSRS | (c->caps.spec_ctrl ? BIT(VMSR_SPEC_CTRL) : 0);
     return E_OK;
 }

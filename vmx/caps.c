@@ -141,6 +141,9 @@ static enum err resolve_ept(uint64_t ept_vpid, struct vmx_caps *caps, struct bac
     }
     caps->pages_1g = ept_vpid & EPT_CAP_1G;
     caps->ad = ept_vpid & EPT_CAP_AD;
+    caps->pml = caps->ad && (caps->allowed1[CTL_PROC2] & PROC2_PML);
+    if (caps->pml)
+        caps->base[CTL_PROC2] |= PROC2_PML;
     uint64_t invvpid = VPID_CAP_INVVPID | VPID_CAP_INVVPID_ALL;
     caps->vpid = (caps->allowed1[CTL_PROC2] & PROC2_VPID) && (ept_vpid & invvpid) == invvpid;
     if (caps->vpid)
@@ -191,7 +194,8 @@ enum err vmx_caps_resolve(const struct vmx_source *source, struct vmx_caps *caps
     caps->activity_hlt = misc & VMX_MISC_ACTIVITY_HLT;
     caps->phys_bits = source->phys_bits;
     report->why = E_OK;
-    str_format(report->text, sizeof report->text, "VMX with EPT%s%s%s%s", caps->pages_1g ? ", 1-GiB pages" : "",
-               caps->ad ? ", A/D bits" : "", caps->vpid ? ", VPID" : "", caps->timer ? ", preemption timer" : "");
+    str_format(report->text, sizeof report->text, "VMX with EPT%s%s%s%s%s", caps->pages_1g ? ", 1-GiB pages" : "",
+               caps->ad ? ", A/D bits" : "", caps->pml ? ", PML" : "", caps->vpid ? ", VPID" : "",
+               caps->timer ? ", preemption timer" : "");
     return E_OK;
 }

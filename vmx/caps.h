@@ -79,6 +79,7 @@
 #define PROC2_WBINVD_EXIT BIT32(6)
 #define PROC2_UNRESTRICTED BIT32(7)
 #define PROC2_INVPCID BIT32(12)
+#define PROC2_PML BIT32(17)
 #define PROC2_XSAVES BIT32(20)
 #define PROC2_USER_WAIT BIT32(26)
 #define EXIT_CTL_SAVE_DEBUG BIT32(2)
@@ -101,7 +102,7 @@ struct vmx_caps {
     uint64_t cr0_fixed0, cr0_fixed1;                   /* fixed0 less PE and PG: unrestricted guest */
     uint64_t host_cr0_fixed0;                          /* with them */
     uint64_t cr4_fixed0, cr4_fixed1;
-    bool vpid, timer, pages_1g, ad, xsaves, activity_hlt;
+    bool vpid, timer, pages_1g, ad, pml, xsaves, activity_hlt;
     uint8_t timer_shift; /* the timer counts down when this TSC bit changes */
     uint8_t phys_bits;
 };

@@ -22,7 +22,7 @@ static const uint8_t kind_of[REASON_TABLE] = {
     [REASON_RDMSR] = EXIT_RDMSR, [REASON_WRMSR] = EXIT_WRMSR, [REASON_MWAIT] = EXIT_MONITOR,
     [REASON_MONITOR] = EXIT_MONITOR, [REASON_EPT_VIOLATION] = EXIT_NPF, [REASON_INVEPT] = EXIT_VMINSN,
     [REASON_TIMER] = EXIT_TICK, [REASON_INVVPID] = EXIT_VMINSN, [REASON_XSETBV] = EXIT_XSETBV,
-    [REASON_VMFUNC] = EXIT_VMINSN,
+    [REASON_VMFUNC] = EXIT_VMINSN, [REASON_PML_FULL] = EXIT_DIRTY_LOG,
 };
 /* clang-format on */
 _Static_assert(EXIT_UNKNOWN == 0, "holes in kind_of are unknown exits");
@@ -157,11 +157,12 @@ bool vmx_exit_blocks_nmi(const struct vmx_exit_info *info)
            bits_get(info->intr_info, INTR_INFO_TYPE_HI, INTR_INFO_TYPE_LO) == EVENT_NMI;
 }
 
-/* SDM 3C 28.2.3 "Information About NMI Unblocking Due to IRET": bit 12 counts for EPT violations when no event was
-   being delivered. */
+/* SDM 3C 28.2.3 "Information About NMI Unblocking Due to IRET": bit 12 counts for EPT violations, and
+   where the log is full, when no event was being delivered. */
 bool vmx_exit_undid_iret(const struct vmx_exit_info *info, uint32_t idt_vectoring_info)
 {
-    return (info->reason & (EXIT_REASON_ENTRY_FAILED | REASON_BASIC)) == REASON_EPT_VIOLATION &&
+    uint32_t reason = info->reason & (EXIT_REASON_ENTRY_FAILED | REASON_BASIC);
+    return (reason == REASON_EPT_VIOLATION || reason == REASON_PML_FULL) &&
            (info->qualification & QUAL_IRET_UNBLOCKED) && !(idt_vectoring_info & INTR_INFO_VALID);
 }
 

@@ -42,6 +42,7 @@ enum vmx_reason {
     REASON_INVVPID = 53,
     REASON_XSETBV = 55,
     REASON_VMFUNC = 59,
+    REASON_PML_FULL = 62,
 };
 
 /* The exit fields of a VMCS as read, and the guest's visible CR0. */

@@ -94,6 +94,8 @@ static const char *check_controls(const uint64_t *v, const struct vmx_caps *caps
     RULE((V(EPT_POINTER) & MASK(2, 0)) == EPTP_TYPE_WB && (V(EPT_POINTER) & MASK(5, 3)) == EPTP_WALK_4,
          "EPT_POINTER: write-back, four levels");
     RULE(!(V(EPT_POINTER) & EPTP_AD) || caps->ad, "EPT_POINTER: the CPU has no A/D bits");
+    RULE(!(V(PML_ADDRESS) & (PAGE_BYTES - 1)) && physical(caps, V(PML_ADDRESS)),
+         "PML_ADDRESS: a page-aligned physical address");
     RULE(!(V(EPT_POINTER) & MASK(11, 7)) && physical(caps, V(EPT_POINTER)), "EPT_POINTER: reserved bits");
     RULE(V(GUEST_LINK_POINTER) == ~0ull, "GUEST_LINK_POINTER: none");
     RULE(!V(EXIT_MSR_STORE_COUNT) && !V(EXIT_MSR_LOAD_COUNT) && !V(ENTRY_MSR_LOAD_COUNT),

@@ -44,7 +44,7 @@ const char *vmcs_field_name(struct vmcs_field field)
 uint32_t vmx_absent_needs(const struct vmx_caps *caps)
 {
     return (caps->vpid ? 0 : BIT32(NEED_VPID)) | (caps->xsaves ? 0 : BIT32(NEED_XSAVES)) |
-           (caps->timer ? 0 : BIT32(NEED_TIMER));
+           (caps->timer ? 0 : BIT32(NEED_TIMER)) | (caps->pml ? 0 : BIT32(NEED_PML));
 }
 
 bool vmx_field_exists(const struct vmx_caps *caps, const struct vmcs_field_info *field)
@@ -122,7 +122,9 @@ static void build_controls(uint64_t *v, const struct vmx_caps *caps, const struc
     v[VI_IO_BITMAP_A] = host->io_bitmap_pa;
     v[VI_IO_BITMAP_B] = host->io_bitmap_pa + PAGE_BYTES;
     v[VI_MSR_BITMAP] = host->msr_bitmap_pa;
-    v[VI_EPT_POINTER] = host->ept_root_pa | EPTP_TYPE_WB | EPTP_WALK_4 | (host->ept_ad ? EPTP_AD : 0);
+    v[VI_EPT_POINTER] = host->ept_root_pa | EPTP_TYPE_WB | EPTP_WALK_4 | (caps->ad ? EPTP_AD : 0);
+    v[VI_PML_ADDRESS] = host->pml_pa;
+    v[VI_GUEST_PML_INDEX] = PML_ENTRIES - 1;
     v[VI_CR0_MASK] = caps->cr0_fixed0;
     v[VI_CR4_MASK] = caps->cr4_fixed0;
     v[VI_GUEST_LINK_POINTER] = VMCS_LINK_NONE;

@@ -32,6 +32,8 @@
 #define EPTP_TYPE_WB 6u
 #define EPTP_WALK_4 (3u << 3)
 #define EPTP_AD BIT(6)
+/* SDM 3C 29.3.6 "Page-Modification Logging": filled from the last entry down. */
+#define PML_ENTRIES 512u
 
 struct vmx_rows {
     uint64_t value[VMCS_ROW_COUNT];
@@ -45,7 +47,7 @@ struct vmx_host {
     uint16_t cs, ss, tr, vpid;
     uint64_t io_bitmap_pa, msr_bitmap_pa;
     uint64_t ept_root_pa;
-    bool ept_ad;
+    uint64_t pml_pa;
 };
 
 /* What does not change from one load to the next: VMCS_FIXED_LIST. */

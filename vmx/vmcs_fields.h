@@ -12,7 +12,7 @@ struct vmcs_field {
 };
 
 /* When a field exists on this CPU; the others always do. */
-enum vmcs_need { NEED_NOTHING, NEED_VPID, NEED_XSAVES, NEED_TIMER };
+enum vmcs_need { NEED_NOTHING, NEED_VPID, NEED_XSAVES, NEED_TIMER, NEED_PML };
 
 /* X(name, encoding, width in bits or NATURAL, need). These hold what a boot finds out, and are written once: VMCLEAR and
    VMPTRLD keep them. Those of the preemption timer and of the windows change between two entries (vmcs_set_pin(),
@@ -34,6 +34,7 @@ enum vmcs_need { NEED_NOTHING, NEED_VPID, NEED_XSAVES, NEED_TIMER };
     X(IO_BITMAP_A, 0x2000, 64, NEED_NOTHING) \
     X(IO_BITMAP_B, 0x2002, 64, NEED_NOTHING) \
     X(MSR_BITMAP, 0x2004, 64, NEED_NOTHING) \
+    X(PML_ADDRESS, 0x200e, 64, NEED_PML) \
     X(TSC_OFFSET, 0x2010, 64, NEED_NOTHING) \
     X(EPT_POINTER, 0x201a, 64, NEED_NOTHING) \
     X(XSS_EXIT_BITMAP, 0x202c, 64, NEED_XSAVES) \
@@ -59,6 +60,7 @@ enum vmcs_need { NEED_NOTHING, NEED_VPID, NEED_XSAVES, NEED_TIMER };
     X(HOST_SYSENTER_EIP, 0x6c12, NATURAL, NEED_NOTHING) \
     X(HOST_RSP, 0x6c14, NATURAL, NEED_NOTHING) \
     X(HOST_RIP, 0x6c16, NATURAL, NEED_NOTHING) \
+    X(GUEST_PML_INDEX, 0x0812, 16, NEED_PML) \
     X(GUEST_LINK_POINTER, 0x2800, 64, NEED_NOTHING) \
     X(GUEST_TIMER, 0x482e, 32, NEED_TIMER)
 

@@ -101,7 +101,7 @@ static void check_asm_numbers(void)
         panic("vmx_asm.asm was built with other offsets than C");
 }
 
-static void fill_host(struct vmx_cpu *c, const struct vcpu *v, hpa_t msr_bitmap)
+static void fill_host(struct vmx_cpu *c, const struct vcpu *v, hpa_t msr_bitmap, const uint64_t *pml)
 {
     c->host = (struct vmx_host){
         .efer = cpu_rdmsr(MSR_EFER) & ~EFER_SVME,
@@ -110,6 +110,7 @@ static void fill_host(struct vmx_cpu *c, const struct vcpu *v, hpa_t msr_bitmap)
         .rsp = (uint64_t)&c->frame.anchor,
         .vpid = (uint16_t)(v->cpu + 1),
         .msr_bitmap_pa = msr_bitmap.v,
+        .pml_pa = pml ? virt_to_phys(pml).v : 0,
     };
 }
 
@@ -137,7 +138,8 @@ static enum err vmx_check_cpu(struct vcpu *v)
     struct vmx_caps caps;
     struct backend_report report;
     enum err err = resolve(&caps, &report);
-    if (!err && memcmp(caps.base, vmx_of(v)->caps.base, sizeof caps.base) != 0) {
+    const struct vmx_caps *leaders = &vmx_of(v)->caps;
+    if (!err && (memcmp(caps.base, leaders->base, sizeof caps.base) != 0 || caps.ad != leaders->ad)) {
         log_line("vmx", "check cpu=%u: other controls than the first CPU's", v->cpu);
         err = E_NOFEATURE;
     }
@@ -160,13 +162,16 @@ static enum err vmx_init_cpu(struct vcpu *v)
     if (!c || !vmxon || !vmcs || !msr_bitmap)
         return E_NOMEM;
     enum err err = resolve(&c->caps, &report);
+    if (!err && c->caps.pml && !(c->pml = pool_alloc_pages(1)))
+        err = E_NOMEM;
     if (err)
         return err;
+    v->dirty = c->caps.pml ? DIRTY_BY_LOG : c->caps.ad ? DIRTY_BY_BIT : DIRTY_BY_FAULT;
     vmxon[0] = vmcs[0] = c->caps.revision; /* SDM 3C 25.2 "Format of the VMCS Region" */
     c->vmxon_pa = virt_to_phys(vmxon);
     c->vmcs_pa = virt_to_phys(vmcs);
     vmx_msr_bitmap_build(msr_bitmap);
-    fill_host(c, v, virt_to_phys(msr_bitmap));
+    fill_host(c, v, virt_to_phys(msr_bitmap), c->pml);
     if (!tsc_per_us)
         tsc_per_us = measure_tsc();
     c->tsc_per_us = tsc_per_us;
@@ -260,7 +265,6 @@ static enum err prepare(struct vmx_cpu *c, const struct vcpu *v)
     c->host.tr = virt_env.host_tr;
     c->host.io_bitmap_pa = virt_env.io_bitmap_pa.v;
     c->host.ept_root_pa = virt_env.second_level_root.v;
-    c->host.ept_ad = virt_env.second_level_ad;
     vmx_rows_build_fixed(&c->rows, &c->caps, &c->host);
     enum err err = entry_rules(vmx_entry_check_fixed(&c->rows, &c->caps));
     for (size_t i = 0; i < VMCS_FIXED_COUNT && !err; i++)
@@ -489,6 +493,19 @@ static void vmx_clear_interrupt_shadow(struct vcpu *v)
         vmcs_write(c, VMCS_GUEST_PENDING_DEBUG, vmcs_read(c, VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
+/* The index is that of the next entry to be written; full, it is 0 less one. */
+static void vmx_dirty_log(struct vcpu *v, void (*note)(gpa_t page))
+{
+    struct vmx_cpu *c = vmx_of(v);
+    if (!c->pml || !c->loaded)
+        return;
+    uint64_t first = (uint16_t)(vmcs_read(c, VMCS_GUEST_PML_INDEX) + 1);
+    for (uint64_t i = first; i < PML_ENTRIES; i++)
+        note((gpa_t){c->pml[i]});
+    if (first < PML_ENTRIES)
+        vmcs_write(c, VMCS_GUEST_PML_INDEX, PML_ENTRIES - 1);
+}
+
 #define DUMP_PER_LINE 3u
 
 static void vmx_dump(struct vcpu *v, void (*line)(const char *text))
@@ -530,5 +547,6 @@ const struct backend vmx_backend = {
     .interruptibility = vmx_interruptibility,
     .clear_interrupt_shadow = vmx_clear_interrupt_shadow,
     .flush = vmx_flush,
+    .dirty_log = vmx_dirty_log,
     .dump = vmx_dump,
 };

@@ -15,6 +15,7 @@ struct vmx_cpu {
     struct vmx_host host;
     struct vmx_rows rows; /* as built by the last load, or read by the last save */
     hpa_t vmxon_pa, vmcs_pa;
+    uint64_t *pml; /* PML_ENTRIES; NULL: the CPU has none */
     uint64_t tsc_per_us;
     uint64_t tick_cycles;   /* 0: no tick asked for */
     uint64_t tick_deadline; /* TSC of the next one */

@@ -127,3 +127,51 @@ def asked_meanwhile(m):
     m.power_cut()
     done = sojstore("verify", image)
     check(done.returncode == 0, f"sojstore verify: {done.stdout}")
+
+
+def told(m, dirty):
+    """A guest that stays virtual: what it writes between two checkpoints is known in the CPU's best way, and none is missed."""
+    m.guest.work_start("mib=8", 60 * m.slow)
+    check(steps.status(m)["dirty"] == dirty, f"what tells of writes is the {steps.status(m)['dirty']}, not the {dirty}")
+    rows = []
+    last = 3 if m.rig == "qemu-svm" else 2
+    for number in range(last + 1):
+        moments.mark(m, f"m{number}")
+        before = steps.status(m)["exits"]
+        m.guest.run("work dirty mib=6", 60 * m.slow)
+        after = steps.status(m)["exits"]
+        faults, logs = after["npf"] - before["npf"], after["dirty_log"] - before["dirty_log"]
+        if number:  # 1,536 pages of content were written to
+            check(faults > 1000 if dirty == "fault" else faults < 200, f"{faults} faults where the {dirty} tells")
+            check(logs >= 3 if dirty == "log" else not logs, f"the log was full {logs} times")
+        rows.append(steps.checkpoint(m))
+    for before, row in zip(rows, rows[1:]):
+        check(row["parent"] == before["id"] and row["pages"] > 1500, f"{row} after 6 MiB were written")
+    for number in (last, 1, 2) if m.rig == "qemu-svm" else (last,):
+        steps.restore(m, str(rows[number]["id"]))
+        check(moments.marked(m) == f"m{number}", f"restore of {rows[number]['id']}: the guest is from {moments.marked(m)}")
+        m.guest.work_check(60 * m.slow)
+
+
+VIRTUAL = "console=com2 settle=never"
+
+
+@scenario(timeout=120, long=("bochs",))
+def told_by_bit(m):
+    """Dirty bits: NPT's, or EPT's (Haswell)."""
+    steps.boot(m, options=VIRTUAL, mem_mib=128)
+    told(m, "bit")
+
+
+@scenario(rigs=("bochs",), timeout=120, long=True)
+def told_by_log(m):
+    """Page-modification logging (Skylake)."""
+    steps.boot(m, options=VIRTUAL, cpu="corei7_skylake_x", mem_mib=128)
+    told(m, "log")
+
+
+@scenario(rigs=("bochs",), timeout=120, long=True)
+def told_by_fault(m):
+    """No dirty bits (Sandy Bridge)."""
+    steps.boot(m, options=VIRTUAL, cpu="corei7_sandy_bridge_2600k", mem_mib=128)
+    told(m, "fault")

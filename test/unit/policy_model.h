@@ -48,8 +48,8 @@ static struct vm_exit x;
 static uint64_t vreg[VREG_IDT_LIMIT + 1];
 
 static struct {
-    unsigned sets, shadow_ends, dumps, hidden_ports, hidden_faults, kicks[CPUS], wbinvds, suspects, ins, outs, wrmsrs,
-        xsetbvs, apic_writes;
+    unsigned sets, shadow_ends, dumps, hidden_ports, hidden_faults, logs_read, kicks[CPUS], wbinvds, suspects, ins,
+        outs, wrmsrs, xsetbvs, apic_writes;
     uint16_t port;
     unsigned bytes;
     uint32_t out;
@@ -200,6 +200,12 @@ void hidden_access_fault(struct cpu *c, const struct vm_exit *exit)
 {
     ck_assert(c == self && exit == &x);
     seen.hidden_faults++;
+}
+
+void live_read_log(struct cpu *c)
+{
+    ck_assert(c == self);
+    seen.logs_read++;
 }
 
 void hidden_access_dump_line(const char *text)

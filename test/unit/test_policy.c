@@ -36,6 +36,7 @@ START_TEST(every_kind)
         [EXIT_RSM] = PARKED,
         [EXIT_ENTRY_FAILED] = PARKED,
         [EXIT_NMI_HOST] = LEFT_ALONE,
+        [EXIT_DIRTY_LOG] = LEFT_ALONE,
         [EXIT_KIND_COUNT] = PARKED,
     };
     for (int kind = 0; kind <= EXIT_KIND_COUNT; kind++) {
@@ -71,6 +72,7 @@ START_TEST(every_kind)
         if (guest.run == GUEST_RUNNING)
             expect_told(0);
         ck_assert_uint_eq(seen.hidden_faults, outcomes[kind] == FAULT);
+        ck_assert_uint_eq(seen.logs_read, kind == EXIT_DIRTY_LOG);
         ck_assert_uint_eq(seen.wbinvds, kind == EXIT_INVD || kind == EXIT_WBINVD);
     }
     /* Not even a kind that does not exist. */

@@ -100,6 +100,7 @@ START_TEST(status_words)
     strcpy(r.note[1], "second");
     strcpy(r.reason, "triple fault");
     r.percent = 42;
+    r.dirty = "log";
     r.hidden_writes = 7;
     r.automatic = (struct auto_report){30, 4, 5, 6, 1, E_DMA};
     start();
@@ -109,9 +110,9 @@ START_TEST(status_words)
     ck_assert(strstr(text, "\"state\":\"bad\""));
     ck_assert(
         strstr(text, "\"reason\":\"triple fault\",\"notes\":[\"e1000 \\\"00:03.0\\\" is not quiesced\",\"second\"]"));
-    ck_assert(strstr(text,
-                     "\"hidden_writes\":7,\"auto\":{\"every_s\":30,\"keep\":4,\"next_s\":5,\"taken\":6,\"failed\":1,"
-                     "\"last_error\":\"E_DMA\"}}"));
+    ck_assert(strstr(text, "\"hidden_writes\":7,\"auto\":{\"every_s\":30,\"keep\":4,\"next_s\":5,"
+                           "\"taken\":6,\"failed\":1,"
+                           "\"last_error\":\"E_DMA\"},\"dirty\":\"log\"}"));
     r.activity = REPORT_SAVING;
     r.guest = REPORT_NO_GUEST;
     r.store.state = REPORT_STORE_ABSENT;

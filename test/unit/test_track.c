@@ -143,6 +143,77 @@ START_TEST(others_stay_others)
 }
 END_TEST
 
+/* As the CPU does it. */
+static void cpu_writes(int codec, uint64_t gpa)
+{
+    ck_assert(cpu_may_write(gpa));
+    uint64_t *table = sl.root;
+    for (unsigned level = 4;; level--) {
+        uint64_t *entry = &table[gpa >> (12 + 9 * (level - 1)) & (ENTRIES - 1)];
+        if (level == 1 || (level < 4 && (*entry & BIT(7)))) {
+            *entry |= codecs[codec]->dirty;
+            return;
+        }
+        table = phys_to_virt((hpa_t){*entry & MASK(51, 12)});
+    }
+}
+
+static bool dirty(uint64_t gpa)
+{
+    return sl_track_dirty(&sl, (gpa_t){gpa});
+}
+
+static void open_all(void)
+{
+    for (uint64_t at = 0; at < RAM_END; at += 2 * MIB)
+        ck_assert_int_eq(sl_track_open(&sl, &reserve, (gpa_t){at}), E_OK);
+}
+
+START_TEST(dirty_bits_from_one_start_to_the_next)
+{
+    for (int with_1g = 0; with_1g < 2; with_1g++) {
+        fresh(_i, with_1g);
+        sl_track_start(&sl, RAM_END);
+        for (uint64_t gpa = 0; gpa < RAM_END; gpa += MIB)
+            ck_assert(dirty(gpa) == (gpa != HIDDEN)); /* nobody has ever cleared one */
+        ck_assert_int_eq(wants(0x345000), SL_TRACK_CLEAN);
+        sl_track_allow(&sl, (gpa_t){0x345000});
+        ck_assert(!dirty(0x345000)); /* the fault has told */
+        open_all();
+        uint32_t epoch = sl.flush_epoch;
+        for (uint64_t gpa = 0; gpa < RAM_END; gpa += PAGE_BYTES) {
+            ck_assert(cpu_may_write(gpa) == (gpa != HIDDEN) && !dirty(gpa));
+            ck_assert_int_eq(wants(gpa), gpa == HIDDEN ? SL_TRACK_OTHER : SL_TRACK_OPEN);
+        }
+        static const uint64_t writes[] = {0x0, 0x346000, GIB - PAGE_BYTES, GIB, RAM_END - PAGE_BYTES};
+        for (unsigned round = 0; round < 2; round++) {
+            for (size_t i = round; i < ARRAY_LEN(writes); i++)
+                cpu_writes(_i, writes[i]);
+            sl_track_start(&sl, RAM_END);
+            ck_assert_uint_ne(sl.flush_epoch, epoch); /* the bits that are cleared next are in no TLB */
+            for (uint64_t gpa = 0; gpa < RAM_END; gpa += PAGE_BYTES) {
+                bool wrote = !round && gpa == 0x345000; /* its bit was not cleared: nobody was in need of it */
+                for (size_t i = round; i < ARRAY_LEN(writes); i++)
+                    wrote |= writes[i] == gpa;
+                ck_assert(dirty(gpa) == wrote && !cpu_may_write(gpa));
+            }
+            open_all();
+        }
+    }
+}
+END_TEST
+
+START_TEST(opening_without_tables)
+{
+    fresh(_i, true);
+    sl_track_start(&sl, RAM_END);
+    reserve.left = 1; /* one for the GiB, none for its 2 MiB */
+    ck_assert_int_eq(sl_track_open(&sl, &reserve, (gpa_t){GIB}), E_NOMEM);
+    ck_assert(!cpu_may_write(GIB) && dirty(GIB));
+    ck_assert_int_eq(sl_track_open(&sl, &reserve, (gpa_t){600 * GIB}), E_OK); /* nothing there */
+}
+END_TEST
+
 START_TEST(reserve_is_enough_and_its_end_is_told)
 {
     fresh(_i, true);
@@ -171,6 +242,8 @@ static Suite *suite(void)
     tcase_add_loop_test(both, one_page_at_a_time, 0, n);
     tcase_add_loop_test(both, again_from_the_start, 0, n);
     tcase_add_loop_test(both, others_stay_others, 0, n);
+    tcase_add_loop_test(both, dirty_bits_from_one_start_to_the_next, 0, n);
+    tcase_add_loop_test(both, opening_without_tables, 0, n);
     tcase_add_loop_test(both, reserve_is_enough_and_its_end_is_told, 0, n);
     suite_add_tcase(s, both);
     return s;

@@ -9,9 +9,9 @@
 START_TEST(models)
 {
     static const struct {
-        bool pages_1g, ad, xsaves, invpcid;
+        bool pages_1g, ad, pml, xsaves, invpcid;
         uint8_t shift;
-    } expect[] = {{true, true, false, true, 5}, {true, true, true, true, 7}, {false, false, false, false, 5}};
+    } expect[] = {{true, true, false, false, true, 5}, {true, true, true, true, true, 7}, {0, 0, 0, 0, 0, 5}};
     for (int i = MODEL_HASWELL; i <= MODEL_SANDY; i++) {
         struct vmx_caps caps;
         struct backend_report report;
@@ -19,6 +19,8 @@ START_TEST(models)
         ck_assert_int_eq(report.why, E_OK);
         ck_assert_int_eq(caps.pages_1g, expect[i].pages_1g);
         ck_assert_int_eq(caps.ad, expect[i].ad);
+        ck_assert_int_eq(caps.pml, expect[i].pml);
+        ck_assert_int_eq(!!(caps.base[CTL_PROC2] & PROC2_PML), expect[i].pml);
         ck_assert_int_eq(caps.xsaves, expect[i].xsaves);
         ck_assert_int_eq(!!(caps.base[CTL_PROC2] & PROC2_INVPCID), expect[i].invpcid);
         ck_assert_uint_eq(caps.timer_shift, expect[i].shift);

@@ -29,19 +29,19 @@ START_TEST(every_reason)
         enum exit_kind kind;
         bool has_len;
     } expect[] = {
-        {0, 0, EXIT_EXCEPTION, false},     {1, 1, EXIT_INTR, false},       {2, 2, EXIT_TRIPLE_FAULT, false},
-        {3, 3, EXIT_INIT, false},          {4, 4, EXIT_SIPI, false},       {5, 6, EXIT_UNKNOWN, false},
-        {7, 7, EXIT_INTR_WINDOW, false},   {8, 8, EXIT_NMI_WINDOW, false}, {9, 9, EXIT_TASK_SWITCH, true},
-        {10, 10, EXIT_CPUID, true},        {11, 11, EXIT_VMINSN, true},    {12, 12, EXIT_HLT, true},
-        {13, 13, EXIT_INVD, true},         {14, 16, EXIT_UNKNOWN, false},  {17, 17, EXIT_RSM, true},
-        {18, 27, EXIT_VMINSN, true},       {28, 28, EXIT_CR, true},        {29, 29, EXIT_UNKNOWN, false},
-        {30, 30, EXIT_IO, true},           {31, 31, EXIT_RDMSR, true},     {32, 32, EXIT_WRMSR, true},
-        {33, 35, EXIT_UNKNOWN, false},     {36, 36, EXIT_MONITOR, true},   {37, 38, EXIT_UNKNOWN, false},
-        {39, 39, EXIT_MONITOR, true},      {40, 47, EXIT_UNKNOWN, false},  {48, 48, EXIT_NPF, false},
-        {49, 49, EXIT_UNKNOWN, false},     {50, 50, EXIT_VMINSN, true},    {51, 51, EXIT_UNKNOWN, false},
-        {52, 52, EXIT_TICK, false},        {53, 53, EXIT_VMINSN, true},    {54, 54, EXIT_WBINVD, true},
-        {55, 55, EXIT_XSETBV, true},       {56, 58, EXIT_UNKNOWN, false},  {59, 59, EXIT_VMINSN, true},
-        {60, 0xffff, EXIT_UNKNOWN, false},
+        {0, 0, EXIT_EXCEPTION, false},   {1, 1, EXIT_INTR, false},        {2, 2, EXIT_TRIPLE_FAULT, false},
+        {3, 3, EXIT_INIT, false},        {4, 4, EXIT_SIPI, false},        {5, 6, EXIT_UNKNOWN, false},
+        {7, 7, EXIT_INTR_WINDOW, false}, {8, 8, EXIT_NMI_WINDOW, false},  {9, 9, EXIT_TASK_SWITCH, true},
+        {10, 10, EXIT_CPUID, true},      {11, 11, EXIT_VMINSN, true},     {12, 12, EXIT_HLT, true},
+        {13, 13, EXIT_INVD, true},       {14, 16, EXIT_UNKNOWN, false},   {17, 17, EXIT_RSM, true},
+        {18, 27, EXIT_VMINSN, true},     {28, 28, EXIT_CR, true},         {29, 29, EXIT_UNKNOWN, false},
+        {30, 30, EXIT_IO, true},         {31, 31, EXIT_RDMSR, true},      {32, 32, EXIT_WRMSR, true},
+        {33, 35, EXIT_UNKNOWN, false},   {36, 36, EXIT_MONITOR, true},    {37, 38, EXIT_UNKNOWN, false},
+        {39, 39, EXIT_MONITOR, true},    {40, 47, EXIT_UNKNOWN, false},   {48, 48, EXIT_NPF, false},
+        {49, 49, EXIT_UNKNOWN, false},   {50, 50, EXIT_VMINSN, true},     {51, 51, EXIT_UNKNOWN, false},
+        {52, 52, EXIT_TICK, false},      {53, 53, EXIT_VMINSN, true},     {54, 54, EXIT_WBINVD, true},
+        {55, 55, EXIT_XSETBV, true},     {56, 58, EXIT_UNKNOWN, false},   {59, 59, EXIT_VMINSN, true},
+        {60, 61, EXIT_UNKNOWN, false},   {62, 62, EXIT_DIRTY_LOG, false}, {63, 0xffff, EXIT_UNKNOWN, false},
     };
     uint32_t next = 0;
     for (size_t i = 0; i < ARRAY_LEN(expect); i++) {
@@ -159,6 +159,8 @@ START_TEST(ept_violations)
     info.qualification = 0x181;
     ck_assert(!vmx_exit_undid_iret(&info, 0));
     info.qualification = 0x1181;
+    info.reason = REASON_PML_FULL;
+    ck_assert(vmx_exit_undid_iret(&info, 0) && !vmx_exit_undid_iret(&info, 0x80000b0e));
     info.reason = REASON_IO;
     ck_assert(!vmx_exit_undid_iret(&info, 0));
 }

@@ -31,7 +31,7 @@ static struct vmx_host good_host(void)
                              .io_bitmap_pa = 0x7f02000,
                              .msr_bitmap_pa = 0x7f04000,
                              .ept_root_pa = 0x7f05000,
-                             .ept_ad = true};
+                             .pml_pa = 0x77000};
 }
 
 static void segment(struct vcpu_state *s, enum sreg r, uint16_t selector, uint32_t ar, uint32_t limit, uint64_t base)
@@ -243,9 +243,13 @@ START_TEST(fields_of_older_cpus)
     ck_assert(!vmx_field_exists(&caps, &vmcs_fields[VI_XSS_EXIT_BITMAP]));
     ck_assert(vmx_field_exists(&caps, &vmcs_fields[VI_VPID]) && vmx_field_exists(&caps, &vmcs_fields[VI_GUEST_RIP]));
     struct vmx_rows rows = built_from(boot_state);
+    ck_assert_ptr_null(entry_check(&rows, &caps));
+    rows.value[VI_EPT_POINTER] |= EPTP_AD;
     ck_assert_str_eq(entry_check(&rows, &caps), "EPT_POINTER: the CPU has no A/D bits");
+    ck_assert(!vmx_field_exists(&caps, &vmcs_fields[VI_PML_ADDRESS]));
     ck_assert_int_eq(model_resolve(&vmx_models[MODEL_SKYLAKE], &caps, &report), E_OK);
     ck_assert(vmx_field_exists(&caps, &vmcs_fields[VI_XSS_EXIT_BITMAP]));
+    ck_assert(vmx_field_exists(&caps, &vmcs_fields[VI_PML_ADDRESS]));
     rows = built_from(boot_state);
     ck_assert_ptr_null(entry_check(&rows, &caps));
 }
@@ -279,6 +283,8 @@ static const struct {
     {2, VI_EPT_POINTER, 0x7f05000 | EPTP_WALK_4, "EPT_POINTER: write-back", VI_VPID, 1},
     {2, VI_EPT_POINTER, 0x7f05000 | EPTP_TYPE_WB | 4 << 3, "EPT_POINTER: write-back, four", VI_VPID, 1},
     {2, VI_EPT_POINTER, 0x7f05800 | EPTP_TYPE_WB | EPTP_WALK_4, "EPT_POINTER: reserved", VI_VPID, 1},
+    {2, VI_PML_ADDRESS, 0x77008, "PML_ADDRESS", VI_VPID, 1},
+    {2, VI_PML_ADDRESS, BIT(41), "PML_ADDRESS", VI_VPID, 1},
     {2, VI_EXIT_MSR_LOAD_COUNT, 1, "EXIT_MSR_STORE_COUNT", VI_VPID, 1},
     {2, VI_ENTRY_INTR_INFO, INTR_INFO_VALID | 1 << 8, "type 1 and 7", VI_VPID, 1},
     {2, VI_ENTRY_INTR_INFO, INTR_INFO_VALID | 7 << 8, "type 1 and 7", VI_VPID, 1},
