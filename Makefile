@@ -56,9 +56,10 @@ $(B)/newlib/lib/libc.a: tools/build-newlib
 	$(call say,LIB,$@)
 	$(Q)tools/build-newlib $(B)/newlib
 	@touch $@
+SIZE_zydis := -Oz
 $(B)/lib/lib%.a: tools/build-source-lib tools/apt-source | $(B)/newlib/lib/libc.a
 	$(call say,LIB,$@)
-	$(Q)tools/build-source-lib $* $(B)/lib $(TARGET_CFLAGS) -isystem $(abspath $(B))/newlib/include
+	$(Q)tools/build-source-lib $* $(B)/lib $(TARGET_CFLAGS) $(SIZE_$*) -isystem $(abspath $(B))/newlib/include
 	@touch $@
 libs: $(IMAGE_LIBS) ## the image's libraries (newlib, LZ4, Zydis) from Debian's sources
 
@@ -67,7 +68,7 @@ SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c $(addprefix driv
   vmx/caps.c svm/caps.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
   report.c json.c options.c checkpoint.c saving.c bus_masters.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c \
   bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c))
-$(SMALL:%.c=$(B)/obj/%.o): SIZE := -Os
+$(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
 # Padding in front of loops and functions is checked at each way in, too; where loops over memory are, it pays.
 ALIGN := -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1
 $(addprefix $(B)/obj/ckpt/,hash.o pages.o): ALIGN :=

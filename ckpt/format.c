@@ -104,6 +104,19 @@ static bool entry_parent_sane(const struct disk_entry *table, uint32_t at)
     return false;
 }
 
+/* What is left of a checkpoint belongs to the one that takes it over, and begins with a record. */
+static bool entry_rest_sane(const struct disk_super *super, const struct disk_entry *table, uint32_t at)
+{
+    const struct disk_entry *e = &table[at];
+    uint32_t children = 0;
+    if (!format_is_rest(e))
+        return !e->rest_offset && !e->rest_sequence;
+    for (uint32_t i = at + 1; i < super->table_count; i++)
+        children += table[i].parent == e->id;
+    return children == 1 && !(e->flags & ENTRY_FLAG_PINNED) && e->rest_offset < STORE_BLOCK_BYTES &&
+           e->rest_offset % RECORD_ALIGN == 0 && e->rest_offset < e->stream_bytes && e->rest_sequence;
+}
+
 enum err format_check_table(const struct disk_super *super, const struct disk_entry *table, const char **why)
 {
     struct hash128 h = hash128(table, super->table_count * sizeof *table);
@@ -119,6 +132,8 @@ enum err format_check_table(const struct disk_super *super, const struct disk_en
             return refuse(why, E_BADSTORE, "a checkpoint's table entry is out of range");
         if (!entry_parent_sane(table, i))
             return refuse(why, E_BADSTORE, "a checkpoint's kind and parent do not fit together");
+        if (!entry_rest_sane(super, table, i))
+            return refuse(why, E_BADSTORE, "what is left of a checkpoint is out of range");
         if (!entry_runs_sane(super, e))
             return refuse(why, E_BADSTORE, "a checkpoint lies outside the store");
         for (uint32_t j = 0; j < i; j++)

@@ -38,7 +38,10 @@
 /* Required feature bits of one checkpoint. A table with an unknown one is refused with E_STOREVERSION. */
 #define ENTRY_FEATURE_ANY_ORDER BIT(0) /* pages ascend within an extent only */
 #define ENTRY_FEATURE_PARENT BIT(1)    /* incremental: what it does not have is in the parent */
-#define ENTRY_FEATURES_REQUIRED (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT)
+#define ENTRY_FEATURE_MERGED BIT(2)    /* several segments; what its meta record says of kind and parent is of before */
+#define ENTRY_FEATURE_REST BIT(3)      /* no checkpoint any more: what its one child has not taken over yet */
+#define ENTRY_FEATURES_REQUIRED                                                                                        \
+    (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT | ENTRY_FEATURE_MERGED | ENTRY_FEATURE_REST)
 /* Bits of disk_entry.flags; unknown ones are kept as they were found. */
 #define ENTRY_FLAG_PINNED BIT(0)    /* not to be deleted */
 #define ENTRY_FLAG_AUTOMATIC BIT(1) /* taken by the clock: may make room for younger ones */
@@ -89,7 +92,9 @@ struct disk_entry {
     uint32_t run_count;
     uint32_t reserved0;
     char label[STORE_LABEL_BYTES]; /* printable ASCII, zero padded */
-    uint8_t reserved[104];
+    uint32_t rest_offset;          /* a rest: where in its first block a record begins; else 0 */
+    uint32_t rest_sequence;        /* a rest: that record's; else 0 */
+    uint8_t reserved[96];
     struct disk_run runs[STORE_RUNS_MAX];
 };
 
@@ -205,6 +210,11 @@ enum err format_check_super(const struct disk_super *super, uint64_t part_blocks
 
 /* Does the table belong to this (checked) superblock, and does it make sense? E_OK, E_BADSTORE, E_STOREVERSION. */
 enum err format_check_table(const struct disk_super *super, const struct disk_entry *table, const char **why) MUST_USE;
+
+static inline bool format_is_rest(const struct disk_entry *e)
+{
+    return (e->features_required & ENTRY_FEATURE_REST) != 0;
+}
 
 /* Fill in both hashes of a record whose other members are set. */
 void format_seal_record(struct disk_record *record, const void *payload, uint64_t seed);

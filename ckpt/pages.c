@@ -30,7 +30,9 @@ size_t pages_lz4_state_bytes(void)
 bool extent_add(struct extent *x, uint64_t page, const void *content)
 {
     struct disk_page_run *last = x->run_count ? &x->runs[x->run_count - 1] : NULL;
-    memcpy(x->stage + x->pages * PAGE_BYTES, content, PAGE_BYTES);
+    uint8_t *to = x->stage + x->pages * PAGE_BYTES;
+    if (to != content)
+        memcpy(to, content, PAGE_BYTES);
     if (last && last->first + last->count == page)
         last->count++;
     else

@@ -21,7 +21,7 @@ struct extent {
     uint32_t run_count, pages;
 };
 
-/* Copy one page in; ascending page numbers. true: the extent is full now and must be packed before the next one. */
+/* Copy one page in, unless it lies where it is to be; ascending page numbers. true: the extent is full now and must be packed before the next one. */
 bool extent_add(struct extent *x, uint64_t page, const void *content);
 
 /* Number of the page behind the last one added; 0 when it is empty. */

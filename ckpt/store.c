@@ -102,25 +102,37 @@ enum err store_sync(struct store *s)
     return E_OK;
 }
 
+/* The table as it is, before it is changed in memory; io[1] is idle then and has the entries. */
+struct remembered {
+    uint32_t count;
+    uint64_t next_id;
+};
+
+static struct remembered remember(const struct store *s)
+{
+    memcpy(s->io[1], s->table, STORE_TABLE_MAX * sizeof *s->table);
+    return (struct remembered){s->count, s->next_id};
+}
+
 /* Commit the table as it stands in memory. E_OK: committed, even when the second copy could not be written (the next
-   operation tries again). Else the caller must put the table back and call rollback. */
-static enum err commit(struct store *s)
+   operation tries again). Else it is the remembered one again. */
+static enum err commit(struct store *s, struct remembered before)
 {
     s->stale = true;
     enum err e = write_slot(s, s->slot ^ 1);
-    if (e)
-        return e;
-    s->slot ^= 1;
-    if (store_sync(s))
-        log_line("store", "committed, but the second copy is not written yet");
-    return E_OK;
-}
-
-/* The old table is back in memory; the failed superblock may or may not have arrived. */
-static void rollback(struct store *s)
-{
+    if (!e) {
+        s->slot ^= 1;
+        if (store_sync(s))
+            log_line("store", "committed, but the second copy is not written yet");
+        return E_OK;
+    }
+    memcpy(s->table, s->io[1], STORE_TABLE_MAX * sizeof *s->table);
+    s->count = before.count;
+    s->next_id = before.next_id;
+    /* The failed superblock may or may not have arrived. */
     if (store_sync(s))
         log_line("store", "a failed commit is not undone yet; nothing is written before it is");
+    return e;
 }
 
 /* What one copy looks like. The superblock lies in the payload buffer: 4 KiB is too much for the stack. */
@@ -349,15 +361,17 @@ enum err store_commit_entry(struct store *s, const struct disk_entry *entry)
 {
     if (s->count == STORE_TABLE_MAX)
         return E_FULL;
+    struct remembered before = remember(s);
     s->table[s->count++] = *entry;
     s->next_id++;
-    enum err e = commit(s);
-    if (e) {
-        memset(&s->table[--s->count], 0, sizeof *s->table);
-        s->next_id--;
-        rollback(s);
-    }
-    return e;
+    return commit(s, before);
+}
+
+static void take_out(struct store *s, const struct disk_entry *e)
+{
+    uint32_t at = (uint32_t)(e - s->table);
+    memmove(&s->table[at], &s->table[at + 1], (--s->count - at) * sizeof *s->table);
+    memset(&s->table[s->count], 0, sizeof *s->table);
 }
 
 static bool has_children(const struct store *s, uint64_t id)
@@ -382,18 +396,25 @@ enum err store_delete(struct store *s, uint64_t id)
     enum err e = store_sync(s);
     if (e)
         return e;
-    uint32_t at = (uint32_t)(found - s->table), behind = s->count - at - 1;
-    struct disk_entry removed = *found;
-    memmove(&s->table[at], &s->table[at + 1], behind * sizeof *s->table);
-    s->count--;
-    e = commit(s);
-    if (e) {
-        memmove(&s->table[at + 1], &s->table[at], behind * sizeof *s->table);
-        s->table[at] = removed;
-        s->count++;
-        rollback(s);
-    }
-    return e;
+    struct remembered before = remember(s);
+    uint64_t parent = found->parent;
+    take_out(s, found);
+    const struct disk_entry *rest = parent ? store_find(s, parent) : NULL;
+    if (rest && format_is_rest(rest)) /* it was there for this one */
+        take_out(s, rest);
+    return commit(s, before);
+}
+
+enum err store_commit_merge(struct store *s, const struct disk_entry *heir, const struct disk_entry *victim, bool gone)
+{
+    struct remembered before = remember(s);
+    s->table[store_find(s, heir->id) - s->table] = *heir;
+    const struct disk_entry *e = store_find(s, victim->id);
+    if (gone)
+        take_out(s, e);
+    else
+        s->table[e - s->table] = *victim;
+    return commit(s, before);
 }
 
 enum err store_pin(struct store *s, uint64_t id, bool pinned)
@@ -401,21 +422,16 @@ enum err store_pin(struct store *s, uint64_t id, bool pinned)
     const struct disk_entry *found = store_find(s, id);
     if (s->writing)
         return E_BUSY;
-    if (id == STORE_LATEST || !found)
+    if (id == STORE_LATEST || !found || format_is_rest(found))
         return E_NOTFOUND;
     if (pinned == ((found->flags & ENTRY_FLAG_PINNED) != 0))
         return E_OK;
     enum err e = store_sync(s);
     if (e)
         return e;
-    uint64_t *flags = &s->table[found - s->table].flags;
-    *flags ^= ENTRY_FLAG_PINNED;
-    e = commit(s);
-    if (e) {
-        *flags ^= ENTRY_FLAG_PINNED;
-        rollback(s);
-    }
-    return e;
+    struct remembered before = remember(s);
+    s->table[found - s->table].flags ^= ENTRY_FLAG_PINNED;
+    return commit(s, before);
 }
 
 uint32_t store_chain_length(const struct store *s, uint64_t id)
@@ -427,6 +443,26 @@ uint32_t store_chain_length(const struct store *s, uint64_t id)
         e = e->parent ? store_find(s, e->parent) : NULL;
     }
     return length;
+}
+
+const struct disk_entry *store_heir(const struct store *s, uint64_t id)
+{
+    const struct disk_entry *heir = NULL;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->table[i].parent == id) {
+            if (heir)
+                return NULL;
+            heir = &s->table[i];
+        }
+    return heir;
+}
+
+uint64_t store_rest(const struct store *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (format_is_rest(&s->table[i]))
+            return s->table[i].id;
+    return 0;
 }
 
 static bool removable(const struct store *s, const struct disk_entry *e)

@@ -84,6 +84,11 @@ enum err store_pin(struct store *s, uint64_t id, bool pinned) MUST_USE;
    a table no writer makes, it gives STORE_CHAIN_MAX + 1. */
 uint32_t store_chain_length(const struct store *s, uint64_t id);
 
+/* The one checkpoint that builds on this one; NULL: none or several do. */
+const struct disk_entry *store_heir(const struct store *s, uint64_t id);
+/* The oldest rest that an interrupted merge has left (store_merge.h); 0: none. */
+uint64_t store_rest(const struct store *s);
+
 /* What may go first when room is needed: the oldest checkpoint that is not pinned, that nothing builds on, and that is
    not one of the newest two. 0: none. Callers delete it and ask again, until they have what their rule wants. */
 uint64_t store_oldest_removable(const struct store *s);
@@ -100,5 +105,9 @@ enum err store_sync(struct store *s) MUST_USE;
 struct disk_run store_largest_gap(const struct store *s, const struct disk_entry *extra);
 /* Add the entry (id next_id) to the table and commit. On failure the store is as it was. */
 enum err store_commit_entry(struct store *s, const struct disk_entry *entry) MUST_USE;
+/* One commit that changes two entries: the heir's, and the victim's or, if it is gone, that it is not there any more. On
+   failure the store is as it was. */
+enum err store_commit_merge(struct store *s, const struct disk_entry *heir, const struct disk_entry *victim,
+                            bool gone) MUST_USE;
 
 #endif

@@ -63,19 +63,22 @@ enum err ckpt_verify_chain(struct store *s, const struct disk_entry *e, const st
                            const struct ckpt_progress *progress)
 {
     static const struct ckpt_visitor nobody;
-    struct disk_meta meta, parent; /* 752 bytes each */
+    struct ckpt_walked walked; /* 808 bytes */
+    struct ckpt_layout layout; /* 648 */
     struct chain_progress p;
     s->verified_seed = 0;
-    enum err err = chain_start(&p, s, e, progress);
+    enum err err = format_is_rest(e) ? E_NOTFOUND : chain_start(&p, s, e, progress);
     if (!err)
-        err = ckpt_walk_meta(s, e, visitor, chain_progress(&p), &meta);
+        err = ckpt_walk_on(s, e, visitor, chain_progress(&p), &walked);
+    if (!err)
+        layout = walked.meta.layout;
     for (const struct disk_entry *at = e; !err;) {
         p.before += at->stream_bytes;
         err = parent_of(s, at, &at);
         if (err || !at)
             break;
-        err = ckpt_walk_meta(s, at, &nobody, chain_progress(&p), &parent);
-        if (!err && memcmp(&meta.layout, &parent.layout, sizeof meta.layout)) {
+        err = ckpt_walk_on(s, at, &nobody, chain_progress(&p), &walked);
+        if (!err && memcmp(&layout, &walked.meta.layout, sizeof layout)) {
             log_line("store", "checkpoint %lu builds on %lu, which has another layout", e->id, at->id);
             err = E_CHECKSUM;
         }
@@ -167,10 +170,11 @@ static enum err load_chain(struct store *s, const struct disk_entry *e, struct r
     const struct ckpt_visitor v = {.meta = load_meta, .pages = load_pages, .zeros = load_zeros, .ctx = l};
     struct page_cursor rest;
     struct chain_progress p;
+    struct ckpt_walked walked; /* 808 bytes */
     uint64_t number;
     enum err err = chain_start(&p, s, e, progress);
     while (!err && e) {
-        err = ckpt_walk(s, e, &v, chain_progress(&p));
+        err = ckpt_walk_on(s, e, &v, chain_progress(&p), &walked);
         p.before += e->stream_bytes;
         if (!err)
             err = parent_of(s, e, &e);

@@ -65,7 +65,8 @@ struct walk {
     struct stream stream;
     struct disk_record record;
     uint32_t sequence, last_type;
-    struct disk_meta *meta;     /* a copy behind the payload buffer's use */
+    struct ckpt_walked *out;
+    struct disk_meta *meta;     /* in it: a copy behind the payload buffer's use */
     uint64_t floor, zero_floor; /* pages below have been seen: with content, zero */
     uint64_t zeros;             /* pages named by records of zero runs */
     struct disk_end totals;
@@ -87,8 +88,20 @@ static enum err next_record(struct walk *w)
         e = E_CHECKSUM;
     if (!e)
         e = format_check_payload(&w->record, s->payload, w->stream.entry->seed);
-    w->sequence++;
+    w->out->sequence = ++w->sequence;
+    w->out->at = w->stream.at;
     return e;
+}
+
+static bool has_feature(const struct walk *w, uint64_t feature)
+{
+    return (w->stream.entry->features_required & feature) != 0;
+}
+
+/* Written as an incremental one, whatever it stands on now. */
+static bool names_zeros(const struct walk *w)
+{
+    return w->stream.entry->parent || has_feature(w, ENTRY_FEATURE_MERGED);
 }
 
 static enum err on_meta(struct walk *w, const struct ckpt_visitor *v)
@@ -101,8 +114,9 @@ static enum err on_meta(struct walk *w, const struct ckpt_visitor *v)
     memcpy(w->meta, w->stream.store->payload, sizeof *w->meta);
     if (w->meta->version != STORE_VERSION)
         return E_STOREVERSION;
-    if (w->meta->id != e->id || w->meta->parent != e->parent || w->meta->kind != e->kind ||
-        format_check_layout(&w->meta->layout))
+    bool moved = has_feature(w, ENTRY_FEATURE_MERGED);
+    if (w->meta->id != e->id || format_check_layout(&w->meta->layout) ||
+        (!moved && (w->meta->parent != e->parent || w->meta->kind != e->kind)))
         return E_CHECKSUM;
     return v->meta ? v->meta(v->ctx, w->meta) : E_OK;
 }
@@ -119,7 +133,7 @@ static enum err on_zeros(struct walk *w, const struct ckpt_visitor *v)
 {
     struct store *s = w->stream.store;
     uint64_t pages = 0;
-    if (!w->stream.entry->parent)
+    if (!names_zeros(w))
         return E_CHECKSUM;
     enum err e = zero_runs_check(&w->meta->layout, &w->record, s->payload, &w->zero_floor, &pages);
     w->zeros += pages;
@@ -134,7 +148,7 @@ static enum err on_pages(struct walk *w, const struct ckpt_visitor *v)
 {
     struct store *s = w->stream.store;
     uint32_t offset = 0;
-    if (w->stream.entry->features_required & ENTRY_FEATURE_ANY_ORDER)
+    if (has_feature(w, ENTRY_FEATURE_ANY_ORDER))
         w->floor = w->zero_floor = 0;
     w->totals.extents++;
     if (w->record.flags & RECORD_FLAG_ZERO)
@@ -152,18 +166,30 @@ static enum err on_pages(struct walk *w, const struct ckpt_visitor *v)
     return e;
 }
 
+/* Of a rest nobody has the records before, so its counts say nothing. Behind the end of a segment, at the next block,
+   another one may follow; its counts go on. */
 static enum err on_end(struct walk *w)
 {
     const struct disk_entry *e = w->stream.entry;
     struct disk_end end = {0};
     uint64_t all = format_layout_pages(&w->meta->layout), found = w->totals.pages + w->zeros;
-    if (found > all || w->record.payload_bytes != (e->parent ? sizeof end : END_BYTES_FULL))
+    uint64_t next = align_up(w->stream.at, STORE_BLOCK_BYTES);
+    bool last = w->stream.at == e->stream_bytes, rest = has_feature(w, ENTRY_FEATURE_REST);
+    if (!last && (!has_feature(w, ENTRY_FEATURE_MERGED) || next >= e->stream_bytes))
+        return E_CHECKSUM;
+    if (!last) {
+        w->stream.at = next;
+        w->last_type = RECORD_PAGES;
+    }
+    if (rest)
+        return E_OK;
+    if (found > all || w->record.payload_bytes != (names_zeros(w) ? sizeof end : END_BYTES_FULL))
         return E_CHECKSUM;
     memcpy(&end, w->stream.store->payload, w->record.payload_bytes);
-    w->totals.zero_pages = e->parent ? w->zeros : all - found;
-    w->totals.unchanged = e->parent ? all - found : 0;
-    if (memcmp(&end, &w->totals, sizeof end) || end.pages != e->pages || end.zero_pages != e->zero_pages ||
-        w->stream.at != e->stream_bytes)
+    w->totals.zero_pages = names_zeros(w) ? w->zeros : all - found;
+    w->totals.unchanged = names_zeros(w) ? all - found : 0;
+    w->out->totals = w->totals;
+    if (memcmp(&end, &w->totals, sizeof end) || (last && (end.pages != e->pages || end.zero_pages != e->zero_pages)))
         return E_CHECKSUM;
     return E_OK;
 }
@@ -180,8 +206,10 @@ static enum err on_record(struct walk *w, const struct ckpt_visitor *v)
     case RECORD_SECTION:
         w->totals.sections++;
         return v->section ? v->section(v->ctx, &w->record, w->stream.store->payload) : E_OK;
-    case RECORD_PAGES:
-        return on_pages(w, v);
+    case RECORD_PAGES: {
+        enum err e = on_pages(w, v);
+        return !e && v->record_done ? v->record_done(v->ctx) : e;
+    }
     case RECORD_END:
         return on_end(w);
     default:
@@ -189,12 +217,20 @@ static enum err on_record(struct walk *w, const struct ckpt_visitor *v)
     }
 }
 
-enum err ckpt_walk_meta(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
-                        const struct ckpt_progress *progress, struct disk_meta *meta)
+enum err ckpt_walk_on(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
+                      const struct ckpt_progress *progress, struct ckpt_walked *walked)
 {
-    struct walk w = {.stream = {.store = s, .entry = e, .progress = progress}, .meta = meta};
-    if (s->writing) /* they share the buffers */
+    struct walk w = {.stream = {.store = s, .entry = e, .progress = progress}, .out = walked, .meta = &walked->meta};
+    if (s->writing && !visitor->beside_writer) /* they share the buffers */
         return E_BUSY;
+    if (format_is_rest(e)) {
+        enum err err = refill(&w.stream);
+        if (err)
+            return err;
+        w.stream.at = e->rest_offset;
+        w.sequence = e->rest_sequence;
+        w.last_type = RECORD_PAGES;
+    }
     while (w.last_type != RECORD_END) { /* ends: every record takes at least its header from a stream of known length */
         enum err err = next_record(&w);
         bool damaged = err != E_OK;
@@ -214,8 +250,8 @@ enum err ckpt_walk_meta(struct store *s, const struct disk_entry *e, const struc
 enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
                    const struct ckpt_progress *progress)
 {
-    struct disk_meta meta; /* 752 bytes */
-    return ckpt_walk_meta(s, e, visitor, progress, &meta);
+    struct ckpt_walked walked; /* 808 bytes */
+    return format_is_rest(e) ? E_NOTFOUND : ckpt_walk_on(s, e, visitor, progress, &walked);
 }
 
 /* ---- looking for one thing: the visitor stops the walk with E_ALREADY once it has it ---- */

@@ -18,7 +18,18 @@ struct ckpt_visitor {
     enum err (*pages)(void *ctx, uint64_t first, uint32_t count, const uint8_t *pages);
     /* count pages from first on are zero, which they may not be in the parent: incremental checkpoints only */
     enum err (*zeros)(void *ctx, uint64_t first, uint32_t count);
+    /* a record of either is done with: until the return the store's stage and payload are the visitor's */
+    enum err (*record_done)(void *ctx);
+    bool beside_writer; /* who walks has a writer that uses nothing but io[1] and the two (store_merge.c) */
     void *ctx;
+};
+
+/* Where a walk has come to; also when a visitor has stopped it. */
+struct ckpt_walked {
+    struct disk_meta meta;
+    struct disk_end totals; /* after E_OK */
+    uint64_t at;            /* in the stream, behind the last record */
+    uint32_t sequence;      /* of the next record */
 };
 
 /* Read and check everything that this one entry has. E_CHECKSUM: a record is not what was written; E_TRUNCATED: it ends too early;
@@ -26,9 +37,10 @@ struct ckpt_visitor {
 enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
                    const struct ckpt_progress *progress) MUST_USE;
 
-/* The same, and the meta record stays with the caller: valid after E_OK. */
-enum err ckpt_walk_meta(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
-                        const struct ckpt_progress *progress, struct disk_meta *meta) MUST_USE;
+/* The same, and what it found stays with the caller, who goes down a chain with it: a rest (ENTRY_FEATURE_REST) has no
+   meta record and is read with that of its child, which is left in *walked. Without such a caller it is E_NOTFOUND. */
+enum err ckpt_walk_on(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
+                      const struct ckpt_progress *progress, struct ckpt_walked *walked) MUST_USE;
 
 /* The walk over e, with the visitor, then over all that it builds on. E_CHECKSUM also: a parent is missing, is not
    older or has another layout, or the chain is longer than STORE_CHAIN_MAX. progress counts the bytes of all of them.

@@ -45,6 +45,11 @@ const char *store_kind_name(uint32_t kind)
     return kind == CKPT_INCREMENTAL ? "incremental" : "full";
 }
 
+const char *store_state_name(const struct disk_entry *e)
+{
+    return format_is_rest(e) ? "merging" : "committed";
+}
+
 const char *store_disk_name(uint32_t disk)
 {
     return disk == CKPT_DISK_CONSISTENT ? "consistent" : disk == CKPT_DISK_MEMORY_ONLY ? "memory-only" : "none";
@@ -71,9 +76,9 @@ int store_entry_json(const struct disk_entry *e, char *buf, size_t len)
         str_format(parent, sizeof parent, "%lu", e->parent);
     return str_format(buf, len,
                       "{\"id\":%lu,\"label\":\"%s\",\"kind\":\"%s\",\"parent\":%s,\"time\":\"%s\",\"pages\":%lu,"
-                      "\"bytes\":%lu,\"disk\":\"%s\",\"pinned\":%s,\"state\":\"committed\"}",
+                      "\"bytes\":%lu,\"disk\":\"%s\",\"pinned\":%s,\"state\":\"%s\"}",
                       e->id, label, store_kind_name(e->kind), parent, time, e->pages, store_entry_bytes(e),
-                      store_disk_name(e->disk), e->flags & ENTRY_FLAG_PINNED ? "true" : "false");
+                      store_disk_name(e->disk), e->flags & ENTRY_FLAG_PINNED ? "true" : "false", store_state_name(e));
 }
 
 const char store_entry_heading[] =
@@ -87,5 +92,5 @@ int store_entry_line(const struct disk_entry *e, char *buf, size_t len)
         str_format(parent, sizeof parent, "%lu", e->parent);
     return str_format(buf, len, "%4lu  %s  %-11s  %6s  %7lu %8lu  %-11s  %-3s  %.63s", e->id, time,
                       store_kind_name(e->kind), parent, e->pages, store_entry_bytes(e) / 1024, store_disk_name(e->disk),
-                      e->flags & ENTRY_FLAG_PINNED ? "yes" : "-", e->label);
+                      e->flags & ENTRY_FLAG_PINNED ? "yes" : "-", format_is_rest(e) ? "(merging)" : e->label);
 }

@@ -13,6 +13,8 @@ void store_time_text(int64_t seconds, char text[STORE_TIME_TEXT]);
 /* And back from calendar fields, month 1..12, as an RTC gives them. */
 int64_t store_time_seconds(int year, int month, int day, int hour, int minute, int second);
 
+/* "committed", or "merging" while it is being taken over. */
+const char *store_state_name(const struct disk_entry *e);
 const char *store_kind_name(uint32_t kind); /* "full", "incremental" */
 const char *store_disk_name(uint32_t disk); /* "consistent", "memory-only", "none" */
 

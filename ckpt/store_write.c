@@ -30,13 +30,16 @@ static enum err wait_disk(struct ckpt_writer *w)
 /* Claim the largest free run for what comes next. */
 static enum err claim_run(struct ckpt_writer *w)
 {
-    if (w->entry.run_count == STORE_RUNS_MAX)
-        return E_FULL;
     struct disk_run gap = store_largest_gap(w->store, &w->entry);
     if (!gap.count)
         return E_FULL;
-    w->entry.runs[w->entry.run_count++] = (struct disk_run){gap.first, 0};
     w->run_room = gap.count;
+    const struct disk_run *last = w->entry.run_count ? &w->entry.runs[w->entry.run_count - 1] : NULL;
+    if (last && last->first + last->count == gap.first)
+        return E_OK; /* it grows */
+    if (w->entry.run_count == STORE_RUNS_MAX)
+        return E_FULL;
+    w->entry.runs[w->entry.run_count++] = (struct disk_run){gap.first, 0};
     return E_OK;
 }
 
@@ -64,8 +67,10 @@ static enum err send_buffer(struct ckpt_writer *w)
         blocks -= n;
         from += n * STORE_BLOCK_BYTES;
     }
-    w->buffer ^= 1;
     w->fill = 0;
+    if (w->appends)
+        return wait_disk(w);
+    w->buffer ^= 1;
     return E_OK;
 }
 
@@ -132,7 +137,9 @@ static enum err check_parent(const struct store *s, const struct ckpt_meta *meta
     if (!meta->parent)
         return E_OK;
     uint32_t length = store_chain_length(s, meta->parent);
-    return !length ? E_NOTFOUND : length >= STORE_CHAIN_MAX ? E_FULL : E_OK;
+    return !length || format_is_rest(store_find(s, meta->parent)) ? E_NOTFOUND
+           : length >= STORE_CHAIN_MAX                            ? E_FULL
+                                                                  : E_OK;
 }
 
 enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_meta *meta)
@@ -277,10 +284,9 @@ enum err ckpt_put_ram(struct ckpt_writer *w, ckpt_page_reader page, void *ctx, c
     return put_extent(w);
 }
 
-enum err ckpt_commit(struct ckpt_writer *w, uint64_t *id)
+/* All that was put, the end, and the disk has it. An error has given up. */
+static enum err finish_stream(struct ckpt_writer *w)
 {
-    if (!w->store)
-        return fail(w, E_INTERNAL);
     const struct disk_end *t = &w->totals;
     enum err e = w->failed;
     if (!e && t->pages + t->zero_pages + t->unchanged != format_layout_pages(w->layout))
@@ -308,6 +314,16 @@ enum err ckpt_commit(struct ckpt_writer *w, uint64_t *id)
         w->entry.run_count--;
     w->entry.pages = w->totals.pages;
     w->entry.zero_pages = w->totals.zero_pages;
+    return E_OK;
+}
+
+enum err ckpt_commit(struct ckpt_writer *w, uint64_t *id)
+{
+    if (!w->store)
+        return fail(w, E_INTERNAL);
+    enum err e = finish_stream(w);
+    if (e)
+        return e;
     e = store_commit_entry(w->store, &w->entry);
     w->store->writing = false;
     w->store = NULL;
@@ -326,4 +342,50 @@ void ckpt_abort(struct ckpt_writer *w)
     log_line("store", "checkpoint %lu given up: %s", w->entry.id, err_name(w->failed));
     w->store->writing = false;
     w->store = NULL;
+}
+
+/* ---- another segment of one that is there ---- */
+
+void ckpt_append_begin(struct ckpt_writer *w, struct store *s, const struct disk_entry *entry,
+                       const struct ckpt_layout *layout, const struct disk_end *totals, uint32_t sequence)
+{
+    *w = (struct ckpt_writer){.store = s,
+                              .entry = *entry,
+                              .extent.stage = s->stage,
+                              .totals = *totals,
+                              .layout = layout,
+                              .sequence = sequence,
+                              .buffer = 1,
+                              .appends = true};
+    w->entry.stream_bytes = align_up(w->entry.stream_bytes, STORE_BLOCK_BYTES);
+    w->entry.features_required |= ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_MERGED;
+    s->writing = true;
+}
+
+enum err ckpt_append_page(struct ckpt_writer *w, uint64_t page, const void *content)
+{
+    w->totals.unchanged--;
+    w->totals.pages++;
+    return extent_add(&w->extent, page, content) ? put_extent(w) : E_OK;
+}
+
+enum err ckpt_append_zero(struct ckpt_writer *w, uint64_t page)
+{
+    w->totals.unchanged--;
+    return put_zero_page(w, page);
+}
+
+enum err ckpt_append_gathered(struct ckpt_writer *w)
+{
+    return put_extent(w);
+}
+
+enum err ckpt_append_end(struct ckpt_writer *w)
+{
+    enum err e = finish_stream(w);
+    if (e)
+        return e;
+    w->store->writing = false;
+    w->store = NULL;
+    return E_OK;
 }

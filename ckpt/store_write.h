@@ -30,6 +30,7 @@ struct ckpt_writer {
     uint32_t buffer, fill; /* io[buffer] holds fill bytes */
     uint32_t sequence;
     bool in_flight;
+    bool appends;     /* and leaves io[0] to whom it gets its pages from */
     uint64_t wait_us; /* spent waiting for the disk */
     enum err failed;
 };
@@ -67,5 +68,17 @@ enum err ckpt_put_ram(struct ckpt_writer *w, ckpt_page_reader page, void *ctx,
 enum err ckpt_commit(struct ckpt_writer *w, uint64_t *id) MUST_USE;
 /* Give up; waits for the write in flight. Harmless after commit or a failed begin. */
 void ckpt_abort(struct ckpt_writer *w);
+
+/* ---- for store_merge.c: more pages for a checkpoint that is there, which its parent had ---- */
+
+/* entry: of an incremental checkpoint; layout, totals and the next record's sequence are what a walk over it has found.
+   Then pages and zero pages that it has not, gathered before the stage is used for something else. After end w->entry is
+   what the table is to say, and the store is as it was; an error of end has given up, like ckpt_abort(). */
+void ckpt_append_begin(struct ckpt_writer *w, struct store *s, const struct disk_entry *entry,
+                       const struct ckpt_layout *layout, const struct disk_end *totals, uint32_t sequence);
+enum err ckpt_append_page(struct ckpt_writer *w, uint64_t page, const void *content) MUST_USE;
+enum err ckpt_append_zero(struct ckpt_writer *w, uint64_t page) MUST_USE;
+enum err ckpt_append_gathered(struct ckpt_writer *w) MUST_USE;
+enum err ckpt_append_end(struct ckpt_writer *w) MUST_USE;
 
 #endif

@@ -19,11 +19,13 @@
 #include "kernel/gateway_data.h"
 #include "kernel/guest.h"
 #include "kernel/host_timer.h"
+#include "kernel/merging.h"
 #include "log.h"
 #include "str.h"
 
 #define US_PER_S 1000000u
 #define KEEP_DEFAULT 10u
+#define KEEP_LEAST 2u    /* the newest may hold the fault already */
 #define AGAIN_US 10000u  /* while a command of the console is under way */
 #define LOOK_US 1000000u /* is the timer still ours? At exits that there are anyway */
 #define LOST_US 200000u  /* its NMI was one with another */
@@ -73,6 +75,10 @@ static void take(void)
         a.taken++;
     if (s && (!e || e == E_FULL))
         make_room(s, e ? 0 : a.keep);
+    if (s && e == E_FULL)
+        merging_shorten(KEEP_LEAST, KEEP_LEAST + 1);
+    else if (s && !e)
+        merging_shorten(a.keep, auto_plan_most(a.keep));
     due_us = auto_plan_next(due_us, clock_us(), a.every_s * US_PER_S);
 }
 

@@ -80,6 +80,12 @@ struct store *checkpoint_store(void)
     return condition == STORE_READY ? &store : NULL;
 }
 
+uint8_t *checkpoint_seen(size_t *bytes)
+{
+    *bytes = restoring.seen_bytes;
+    return restoring.seen;
+}
+
 enum err checkpoint_trouble(char *text, size_t len)
 {
     (void)str_format(text, len, "%s%s%s", err_text(trouble), *trouble_detail ? ": " : "", trouble_detail);

@@ -17,6 +17,8 @@ enum store_condition checkpoint_condition(void);
 enum err checkpoint_trouble(char *text, size_t len);
 /* The open store, or NULL. */
 struct store *checkpoint_store(void);
+/* Working memory: a bit for each page number of the machine. Nobody holds it from one call to the next. */
+uint8_t *checkpoint_seen(size_t *bytes);
 /* Is the disk still there and ours? Before every use after the guest had the machine. */
 enum err checkpoint_reopen(void) MUST_USE;
 /* kernel/saving.c. In any mode; a native guest is virtual afterwards, and left when it can be. full: on no other. flags:

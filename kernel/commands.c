@@ -7,6 +7,7 @@
 #include "ckpt/devices.h"
 #include "ckpt/store_read.h"
 #include "ckpt/store_speed.h"
+#include "ckpt/store_text.h"
 #include "clock.h"
 #include "hostmem.h"
 #include "io.h"
@@ -17,6 +18,7 @@
 #include "kernel/guest.h"
 #include "kernel/log_control.h"
 #include "kernel/machine.h"
+#include "kernel/merging.h"
 #include "kernel/paging.h"
 #include "kernel/run.h"
 #include "kernel/transition.h"
@@ -206,7 +208,7 @@ static void fill_row(const struct disk_entry *e, struct checkpoint_row *row)
                 : e->disk == CKPT_DISK_MEMORY_ONLY ? REPORT_DISK_MEMORY_ONLY
                                                    : REPORT_DISK_NONE;
     row->pinned = (e->flags & ENTRY_FLAG_PINNED) != 0;
-    row->state = "committed";
+    row->state = store_state_name(e);
 }
 
 static enum err do_list(uint32_t index, struct checkpoint_row *row, char *text, size_t len)
@@ -276,8 +278,11 @@ static enum err do_remove(uint64_t id, char *text, size_t len)
     if (e)
         return e;
     e = store_delete(s, id);
-    if (e == E_BUSY && !s->writing)
-        (void)str_format(text, len, "another checkpoint builds on it; delete that one first");
+    if (e == E_BUSY)
+        e = merging_take_out(id);
+    if (e == E_BUSY)
+        (void)str_format(text, len,
+                         "several checkpoints build on it, or one next to it is being merged; delete that one");
     return e;
 }
 
@@ -300,7 +305,7 @@ static enum err do_verify(uint64_t id, char *text, size_t len)
         e = ckpt_verify(s, id, NULL);
     for (uint32_t i = 0; !e && !id && i < store_count(s); i++) {
         uint64_t one = store_entry(s, i)->id;
-        e = ckpt_verify(s, one, NULL);
+        e = format_is_rest(store_entry(s, i)) ? E_OK : ckpt_verify(s, one, NULL);
         if (e)
             (void)str_format(text, len, "checkpoint %llu: %s", (unsigned long long)one, err_text(e));
     }

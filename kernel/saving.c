@@ -186,7 +186,7 @@ static void breathe(void *ctx, uint64_t done, uint64_t total)
     uint64_t begin = clock_us(), worked = begin - b->since, rate = machine.options.rate_mib_s;
     if (worked < b->turn_us && !rate && !live_pressed())
         return;
-    uint64_t due = rate ? (done - b->done) * 1000000 / (rate << 20) : 0;
+    uint64_t due = rate && done > b->done ? (done - b->done) * 1000000 / (rate << 20) : 0;
     uint64_t pause = max_u64(worked, due > worked ? due - worked : 0);
     uint64_t end = deadline_in_us(pause);
     do
@@ -250,21 +250,33 @@ static void open_again(void)
         run_on(OPEN_TURN_US);
 }
 
-static enum err write_live(struct ckpt_request *request, struct ckpt_result *result)
+const struct ckpt_progress *saving_turns_begin(void)
 {
-    struct breath breath = {.since = clock_us()};
-    struct ckpt_progress turns = {breathe, &breath};
-    request->progress = &turns;
-    if (request->meta.parent)
-        live_skip_clean();
-    struct block_dev *disk = checkpoint_store()->part.dev;
-    disk->idle = turn_while_disk_works;
-    enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
-    disk->idle = NULL;
-    live_end();
-    open_again();
+    static struct breath breath;
+    static const struct ckpt_progress turns = {breathe, &breath};
+    if (guest.mode != MODE_VIRTUAL || guest.run != GUEST_RUNNING || !(run_has_timer() || host_timer_start()))
+        return NULL;
+    breath = (struct breath){.since = clock_us()};
+    checkpoint_store()->part.dev->idle = turn_while_disk_works;
+    return &turns;
+}
+
+void saving_turns_end(void)
+{
+    checkpoint_store()->part.dev->idle = NULL;
     enum err stopped = host_timer_stop();
     (void)stopped; /* virtual: it waits */
+}
+
+static enum err write_live(struct ckpt_request *request, struct ckpt_result *result)
+{
+    request->progress = saving_turns_begin();
+    if (request->meta.parent)
+        live_skip_clean();
+    enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
+    live_end();
+    open_again();
+    saving_turns_end();
     return e;
 }
 

@@ -4,7 +4,7 @@
    Sojourn's type, else the whole file. Exit codes: 0 done, 1 the operation failed, 2 wrong usage. docs/sojstore.1 tells
    the user. Here: the command line, where the store is, and the short commands. */
 /* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
-/* UNITS: ckpt/store_load.c drivers/block.c drivers/partition.c kernel/err.c */
+/* UNITS: ckpt/store_load.c ckpt/store_merge.c drivers/block.c drivers/partition.c kernel/err.c */
 #include "tools/sojstore.h"
 
 #include "ckpt/store_text.h"
@@ -351,6 +351,11 @@ static const char *pinned_text(const struct disk_entry *e)
 
 static bool verify_one(const struct disk_entry *e)
 {
+    if (format_is_rest(e) && !opt.id_text) {
+        printf("checkpoint %" PRIu64 ": being taken over by %" PRIu64 ", which was checked with it\n", e->id,
+               store_heir(&store, e->id)->id);
+        return true;
+    }
     enum err err = verify_checkpoint(&store, e->id);
     if (err && fault_is_below(&store, e))
         say("%s: checkpoint %" PRIu64 " cannot be restored, because what it builds on (%" PRIu64 ") is damaged or does "
@@ -382,6 +387,28 @@ static int do_verify(void)
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* The one that builds on it takes over what it needs. */
+static enum err take_out(uint64_t id)
+{
+    static struct ckpt_merge merge;
+    struct disk_meta meta;
+    const struct disk_entry *heir = store_heir(&store, id);
+    enum err e = heir ? ckpt_read_meta(&store, heir->id, &meta) : E_BUSY;
+    if (e)
+        return e;
+    size_t bytes = ckpt_seen_bytes(&meta.layout);
+    uint8_t *seen = malloc(bytes);
+    if (!seen)
+        return E_NOMEM;
+    const struct ckpt_progress *told = progress_begin("merging");
+    e = ckpt_merge_begin(&merge, &store, id, seen, bytes, told);
+    while (!e && !merge.done)
+        e = ckpt_merge_step(&merge, MERGE_SLICE_BYTES, told);
+    progress_end();
+    free(seen);
+    return e;
+}
+
 static int do_delete(void)
 {
     const struct disk_entry *e = find_checkpoint();
@@ -389,14 +416,19 @@ static int do_delete(void)
         return EXIT_FAILURE;
     uint64_t id = e->id;
     enum err err = store_delete(&store, id);
+    bool merged = err == E_BUSY;
+    if (merged)
+        err = take_out(id);
     if (err == E_BUSY)
-        say("%s: another checkpoint builds on %" PRIu64 "; delete that one first", opt.path, id);
+        say("%s: several checkpoints build on %" PRIu64 ", or one next to it is being merged; delete that one first",
+            opt.path, id);
     else if (err == E_PINNED)
         say("%s: checkpoint %" PRIu64 " is pinned; first, on Sojourn's console: pin %" PRIu64 " off", opt.path, id, id);
     else if (err)
         say("%s: checkpoint %" PRIu64 " was not deleted: %s", opt.path, id, err_text(err));
     else
-        printf("checkpoint %" PRIu64 " deleted\n", id);
+        printf("checkpoint %" PRIu64 " deleted%s\n", id,
+               merged ? "; what builds on it has taken over what it needs" : "");
     return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -3,7 +3,7 @@
 #ifndef SOJOURN_TOOLS_SOJSTORE_H
 #define SOJOURN_TOOLS_SOJSTORE_H
 
-#include "ckpt/store_read.h"
+#include "ckpt/store_merge.h"
 
 #define SECTOR_BYTES 512u
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Any bytes as a store: opened, listed, looked at, verified, loaded; then written to: a further checkpoint, on the newest or
-   a full one, a pin, a deletion. What was whole before stays whole, and what was refused stays refused.
+   a full one, a pin, a deletion, a merge. What was whole before stays whole, and what was refused stays refused.
    Input: fix-ups (1), what to do (1), pieces of the partition (fuzz_image.h). */
-/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_text.c ckpt/pages.c */
+/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_merge.c ckpt/store_text.c ckpt/pages.c */
 /* UNITS: ckpt/format.c ckpt/hash.c drivers/block.c */
 /* LIBS: -llz4 */
+#include "ckpt/store_merge.h"
 #include "ckpt/store_text.h"
 #include "fuzz_image.h"
 
@@ -12,6 +13,7 @@
 #define DO_SMALL_PART 2u /* the partition is cut to less than the store */
 #define DO_DELETE 4u
 #define DO_PIN 8u
+#define DO_MERGE 16u
 
 static uint8_t work[STORE_WORK_BYTES] ALIGNED(PAGE_BYTES);
 static uint8_t seen[1u << 13];
@@ -104,6 +106,18 @@ static void gone(uint64_t id)
             whole_ids[i] = whole_ids[--whole];
 }
 
+static void merge_one(uint64_t id, uint64_t slice)
+{
+    static struct ckpt_merge merge;
+    enum err e = ckpt_merge_begin(&merge, &st, id, seen, sizeof seen, NULL);
+    if (!e)
+        e = ckpt_merge_step(&merge, slice, NULL);
+    const struct disk_entry *left = store_find(&st, id);
+    FUZZ_CHECK(!e || left);
+    if (!left || format_is_rest(left))
+        gone(id);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *why = NULL;
@@ -124,7 +138,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(store_usage(&st).bytes <= part.count * IMAGE_SECTOR);
     for (uint32_t i = 0; i < store_count(&st); i++)
         read_one(store_entry(&st, i));
-    uint32_t before = store_count(&st);
     const struct disk_entry *first = store_entry(&st, 0);
     if (first && todo & DO_PIN && !store_pin(&st, first->id, todo & 1))
         FUZZ_CHECK(!(first->flags & ENTRY_FLAG_PINNED) == !(todo & 1));
@@ -132,11 +145,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (todo & DO_DELETE && old) {
         enum err d = store_delete(&st, old);
         FUZZ_CHECK(d == E_OK || d == E_STOREVERSION || d == E_BADSTORE);
-        if (!d) {
+        if (!d)
             gone(old);
-            before--;
-        }
     }
+    if (todo & DO_MERGE && store_count(&st) > 1)
+        merge_one(store_entry(&st, 0)->id, todo & 1 ? 1 : MERGE_SLICE_BYTES);
+    uint32_t before = store_count(&st);
     write_one(todo & DO_ON_NEWEST);
     uint32_t now = store_count(&st);
     FUZZ_CHECK(now == before || now == before + 1);

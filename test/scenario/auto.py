@@ -35,7 +35,7 @@ def wait_taken(m, count, every):
 
 
 def kept(m, keep=KEEP):
-    """Those that are there: chains go as a whole, so up to 2 * keep - 1; not counted what is pinned, and what that builds on."""
+    """Those that are there: of the chain `keep`, of one before it (after a restore) less; not counted what is pinned, and what that builds on."""
     rows = steps.checkpoints(m)
     stay = {row["id"] for row in rows if row["pinned"]}
     for row in reversed(rows):
@@ -92,6 +92,7 @@ def auto_linux(m):
     check(steps.status(m)["mode"] == "virtual", "a virtual guest was left")
     m.guest.work_check()
     own = kept(m)
+    check(len(own) == KEEP, f"{state(m)['taken']} were taken, and of one chain {len(own)} are there: {own}")
     check(hand["id"] in [row["id"] for row in steps.checkpoints(m)], "the one by hand is gone")
     steps.to_native(m)
     # What came before the crash is kept from what comes after it by the operator, as in life.

@@ -7,7 +7,7 @@
 #define SOJOURN_TEST_CRASH_RIG_H
 
 #include "bits.h"
-#include "ckpt/store_read.h"
+#include "ckpt/store_merge.h"
 #include "crash_disk.h"
 #include "unit.h"
 
@@ -26,6 +26,7 @@ struct point {
     uint64_t id, parent;
     bool pinned;
     uint32_t memory; /* index */
+    bool rest;       /* it is being taken over: no checkpoint */
     bool heavy;      /* large: its content is looked at in one case of 16 */
 };
 
@@ -213,8 +214,11 @@ static void drop_point(struct moment *m, uint64_t id)
 __attribute__((unused)) static enum err life_delete(struct world *w, uint64_t id)
 {
     struct moment *m = next_moment(w);
+    const struct point *p = point_of(m, id), *below = p ? point_of(m, p->parent) : NULL;
+    uint64_t rest = below && below->rest ? below->id : 0;
     enum err e = store_delete(&w->store, id);
     drop_point(m, id);
+    drop_point(m, rest);
     moment_over(w, e);
     return e;
 }
@@ -226,6 +230,28 @@ __attribute__((unused)) static enum err life_pin(struct world *w, uint64_t id, b
     for (uint32_t i = 0; i < m->count; i++)
         if (m->point[i].id == id)
             m->point[i].pinned = pinned;
+    moment_over(w, e);
+    return e;
+}
+
+/* One slice of taking it out of its chain. */
+__attribute__((unused)) static enum err life_merge(struct world *w, uint64_t victim, uint64_t slice)
+{
+    static struct ckpt_merge merge;
+    struct moment *m = next_moment(w);
+    enum err e = ckpt_merge_begin(&merge, &w->store, victim, seen, sizeof seen, NULL);
+    if (!e)
+        e = ckpt_merge_step(&merge, slice, NULL);
+    uint64_t parent = e ? 0 : point_of(m, victim)->parent;
+    bool gone = merge.done || (e && slice == MERGE_SLICE_BYTES); /* or would be */
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->point[i].id == victim)
+            m->point[i].rest = true;
+        if (m->point[i].parent == victim && gone)
+            m->point[i].parent = parent;
+    }
+    if (gone)
+        drop_point(m, victim);
     moment_over(w, e);
     return e;
 }
@@ -271,8 +297,8 @@ static bool shows(const struct store *s, const struct moment *m)
         const struct point *p = &m->point[i];
         char label[STORE_LABEL_BYTES];
         snprintf(label, sizeof label, "memory %u", p->memory);
-        if (e->id != p->id || e->parent != p->parent || e->flags != (p->pinned ? ENTRY_FLAG_PINNED : 0) ||
-            (!p->heavy && strcmp(e->label, label)))
+        if (e->id != p->id || e->parent != p->parent || format_is_rest(e) != p->rest ||
+            e->flags != (p->pinned ? ENTRY_FLAG_PINNED : 0) || (!p->heavy && strcmp(e->label, label)))
             return false;
     }
     return true;
@@ -284,6 +310,8 @@ static const char *all_whole(struct store *s, const struct moment *m, bool heavy
     bool touched;
     for (uint32_t i = 0; i < m->count; i++) {
         const struct point *p = &m->point[i];
+        if (p->rest)
+            continue;
         if (p->heavy) {
             if (heavy_too && ckpt_verify(s, p->id, NULL))
                 return wrong("large checkpoint %lu does not verify", p->id, 0);
@@ -315,7 +343,9 @@ static const char *superblock_lost(struct crash_disk *d, struct store *s)
     static struct moment m;
     m.count = 0;
     for (uint32_t i = 0; i < store_count(s); i++) {
-        struct point p = {.id = store_entry(s, i)->id, .heavy = !strcmp(store_entry(s, i)->label, "large")};
+        struct point p = {.id = store_entry(s, i)->id,
+                          .rest = format_is_rest(store_entry(s, i)),
+                          .heavy = !strcmp(store_entry(s, i)->label, "large")};
         if (!p.heavy && sscanf(store_entry(s, i)->label, "memory %u", &p.memory) != 1)
             return "one superblock lost: a label is not ours";
         m.point[m.count++] = p;
@@ -326,6 +356,19 @@ static const char *superblock_lost(struct crash_disk *d, struct store *s)
 /* A further checkpoint, full or on the newest, room made for it if need be; then all of them again. */
 static const char *usable(struct crash_disk *d, struct store *s, struct moment *m)
 {
+    while (store_rest(s)) { /* first what was interrupted */
+        static struct ckpt_merge merge;
+        uint64_t victim = store_rest(s), below = store_find(s, victim)->parent;
+        enum err e = ckpt_merge_begin(&merge, s, victim, seen, sizeof seen, NULL);
+        if (!e)
+            e = ckpt_merge_step(&merge, MERGE_SLICE_BYTES, NULL);
+        if (e || !merge.done)
+            return wrong("what is left of %lu is not taken over (%lu)", victim, (uint64_t)e);
+        for (uint32_t i = 0; i < m->count; i++)
+            if (m->point[i].parent == victim)
+                m->point[i].parent = below;
+        drop_point(m, victim);
+    }
     uint64_t parent = m->count && crash_random() & 1 ? m->point[m->count - 1].id : 0, id = 0;
     if (parent && (m->point[m->count - 1].heavy || store_chain_length(s, parent) >= STORE_CHAIN_MAX))
         parent = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* When the next automatic checkpoint is due, and when it has to be a full one. */
-/* UNITS: kernel/auto_plan.c */
+/* UNITS: kernel/auto_plan.c ckpt/store.c ckpt/format.c ckpt/hash.c ckpt/pages.c drivers/block.c */
+/* LIBS: -llz4 */
 #include "kernel/auto_plan.h"
 #include "unit.h"
 
@@ -20,11 +21,15 @@ END_TEST
 
 START_TEST(chains_are_no_longer_than_keep)
 {
-    ck_assert(!auto_plan_full(0, 2)); /* nothing to build on: the saver sees that */
-    ck_assert(!auto_plan_full(1, 2));
-    ck_assert(auto_plan_full(2, 2));
+    ck_assert(!auto_plan_full(0, 11)); /* nothing to build on: the saver sees that */
+    ck_assert(!auto_plan_full(10, 11));
+    ck_assert(auto_plan_full(11, 11));
     ck_assert(!auto_plan_full(15, 48));
     ck_assert(auto_plan_full(48, 48));
+    ck_assert(!auto_plan_full(STORE_CHAIN_MAX, 10)); /* it is shortened */
+    for (uint64_t keep = 2; keep <= 48; keep++)
+        ck_assert(keep <= 10 ? auto_plan_most(keep) > keep && auto_plan_most(keep) < STORE_CHAIN_MAX
+                             : !auto_plan_most(keep));
 }
 END_TEST
 

@@ -366,7 +366,7 @@ START_TEST(automatic_ones_make_room)
     remember(0);
     ck_assert_uint_eq(store_oldest_automatic(&st, 0), 0);
     ck_assert_int_eq(rig_save(&st, "by hand", &id), E_OK); /* 1 */
-    for (uint64_t keep = 2; keep <= 5; keep++) {
+    for (uint64_t keep = 11; keep <= 14; keep++) {
         uint32_t most = 0;
         for (int n = 0; n < 40; n++) {
             automatic(!auto_plan_full(store_chain_length(&st, STORE_LATEST), keep));

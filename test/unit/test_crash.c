@@ -3,7 +3,7 @@
    that a cut can leave behind is opened, compared bit for bit and used. CRASH_FACTOR=N shows N times as many of the
    states that are too many to show them all, and lives N times as many random lives; CRASH_SEED=N begins elsewhere. */
 /* UNITS: test/unit/crash_disk.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/pages.c */
-/* UNITS: ckpt/format.c ckpt/hash.c drivers/block.c */
+/* UNITS: ckpt/store_merge.c ckpt/format.c ckpt/hash.c drivers/block.c */
 /* LIBS: -llz4 */
 #include "crash_rig.h"
 
@@ -74,6 +74,31 @@ START_TEST(a_whole_life)
     explore("life", 24);
     ck_assert_uint_gt(world.shown_in_flight, 50);
     ck_assert_uint_gt(world.cases - world.opened, 3);
+}
+END_TEST
+
+START_TEST(taken_out_of_a_chain)
+{
+    uint64_t id[6] = {0};
+    world_begin(&world, 16);
+    (void)life_format(&world);
+    for (uint32_t i = 0; i < 5; i++)
+        id[i] = must_save(i ? id[i - 1] : 0);
+    world_forget(&world);
+    uint32_t slices = 0;
+    for (; point_of(last_moment(&world), id[0]); slices++) /* the full one */
+        ck_assert_int_eq(life_merge(&world, id[0], 1), E_OK);
+    ck_assert_uint_gt(slices, 1);
+    id[5] = must_save(id[4]);
+    ck_assert_int_eq(life_merge(&world, id[3], 1), E_OK);
+    ck_assert_int_eq(life_pin(&world, id[1], true), E_OK);
+    ck_assert_int_eq(life_merge(&world, id[3], MERGE_SLICE_BYTES), E_OK);
+    ck_assert_int_eq(life_merge(&world, id[4], 1), E_OK);
+    ck_assert_int_eq(life_delete(&world, id[5]), E_OK); /* with what was there for it */
+    ck_assert_int_eq(life_merge(&world, id[1], MERGE_SLICE_BYTES), E_PINNED);
+    (void)must_save(id[2]);
+    world.nested_every = 20;
+    explore("merging", 12);
 }
 END_TEST
 
@@ -207,11 +232,13 @@ static void random_life(uint64_t seed, uint32_t steps)
             e = life_save(&world, any, &id);
         else if (dice < 12 && any)
             e = life_delete(&world, any);
+        else if (dice < 13 && any)
+            e = life_merge(&world, any, crash_random() & 1 ? 1 : MERGE_SLICE_BYTES);
         else if (dice < 15 && any)
             e = life_pin(&world, any, crash_random() & 1);
         else if (dice == 15 && i > steps / 2)
             e = life_format(&world);
-        ck_assert(e == E_OK || e == E_BUSY || e == E_PINNED || e == E_FULL);
+        ck_assert(e == E_OK || e == E_BUSY || e == E_PINNED || e == E_FULL || e == E_NOTFOUND);
     }
 }
 
@@ -335,6 +362,7 @@ static Suite *crash_suite(void)
     tcase_set_timeout(t, 0);
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, a_whole_life);
+    tcase_add_test(t, taken_out_of_a_chain);
     tcase_add_test(t, disks_that_take_little_and_much);
     tcase_add_test(t, a_table_that_is_full);
     tcase_add_test(t, a_store_without_room);

@@ -2,7 +2,7 @@
 /* sojstore from its command line, on the rig's disk: exit codes, messages, JSON, what it refuses to destroy. */
 /* UNITS: tools/sojstore_part.c tools/sojstore_show.c tools/sojstore_extract.c tools/sojstore_core.c */
 /* UNITS: tools/sojstore_copy.c tools/sojstore_repair.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c */
-/* UNITS: ckpt/store_load.c ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
+/* UNITS: ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
 /* LIBS: -llz4 */
 #include "sojstore_rig.h"
 
@@ -233,8 +233,6 @@ START_TEST(chains_and_pins)
     ck_assert_ptr_nonnull(strstr(out, "pages, full\n"));
     ck_assert_ptr_nonnull(
         strstr(out, "checkpoint 2: good, 3 pages, pinned, incremental, and so are all it builds on (1 "));
-    ck_assert_int_eq(run("delete disk.img 1" OFFSET), 1);
-    ck_assert_ptr_nonnull(strstr(err, "another checkpoint builds on 1"));
     ck_assert_int_eq(run("delete disk.img 2" OFFSET), 1);
     ck_assert_ptr_nonnull(strstr(err, "pinned; first, on Sojourn's console: pin 2 off"));
     rig.bytes[RIG_FIRST * SECTOR + store_entry(&st, 0)->runs[0].first * STORE_BLOCK_BYTES + 5000] ^= 1;
@@ -623,6 +621,42 @@ START_TEST(repairs_chains)
 }
 END_TEST
 
+START_TEST(delete_in_a_chain)
+{
+    static struct store st;
+    static struct ckpt_merge merge;
+    ck_assert_int_eq(run("format disk.img" OFFSET), 0);
+    make_chain(); /* 1 <- 2 <- 3, pinned; 1 <- 4 */
+    ck_assert_int_eq(run("delete disk.img 1" OFFSET), 1);
+    ck_assert_ptr_nonnull(strstr(err, "several checkpoints build on 1, or one next to it"));
+    ck_assert_int_eq(run("delete disk.img 2" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "checkpoint 2 deleted; what builds on it has taken over what it needs\n"));
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert_uint_eq(store_count(&st), 3);
+    ck_assert_int_eq(run("delete disk.img 4" OFFSET), 0);
+
+    /* One that was interrupted. */
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert_int_eq(ckpt_merge_begin(&merge, &st, 1, rig_seen, sizeof rig_seen, NULL), E_OK);
+    ck_assert_int_eq(ckpt_merge_step(&merge, 1, NULL), E_OK);
+    ck_assert(!merge.done);
+    ck_assert_int_eq(run("list disk.img" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "(merging)"));
+    ck_assert_int_eq(run("list disk.img --json" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "\"state\":\"merging\"},{\"id\":3,"));
+    ck_assert_int_eq(run("verify disk.img" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "checkpoint 1: being taken over by 3, which was checked with it\n"));
+    ck_assert_int_eq(run("verify disk.img 1" OFFSET), 1);
+    ck_assert_int_eq(run("repair disk.img" OFFSET), 0);
+    ck_assert_int_eq(run("delete disk.img 1" OFFSET), 0);
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert(store_count(&st) == 1 && !store_entry(&st, 0)->parent);
+    loads_to(&st, 3);
+    ck_assert_int_eq(run("verify disk.img" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "pinned, full\n"));
+}
+END_TEST
+
 START_TEST(repair_of_a_chain_that_is_not_read)
 {
     static struct store st;
@@ -664,6 +698,7 @@ static Suite *sojstore_suite(void)
     tcase_add_test(t, repairs_superblocks);
     tcase_add_test(t, repairs_checkpoints);
     tcase_add_test(t, repairs_chains);
+    tcase_add_test(t, delete_in_a_chain);
     tcase_add_test(t, repair_of_a_chain_that_is_not_read);
     suite_add_tcase(s, t);
     return s;
