@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Writes the first corpus of the store's targets, made by the real writer: make_seeds DIRECTORY PREFIX, where PREFIX is
    the bytes before the pieces, in hex (fuzz_store.c: 0000). Each store in it is small: a guest of a few pages. */
-/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
+/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
 /* UNITS: drivers/block.c */
 /* LIBS: -llz4 */
+#include "ckpt/store_merge.h"
 #include "fuzz_image.h"
 #include "vcpu_state.h"
 
@@ -30,7 +31,7 @@ static void paging_guest(void)
     static uint64_t ram[6][PAGE_BYTES / 8];
     static const char note[] = "OSRELEASE=6.1\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=ffffffff80001800\n";
     struct vcpu_state cpu = some_cpu();
-    struct ckpt_meta m = {"paging", 1, CKPT_FULL, CKPT_DISK_NONE, &l, 0};
+    struct ckpt_meta m = {"paging", 1, CKPT_FULL, CKPT_DISK_NONE, &l, 0, 0};
     struct ckpt_writer w;
     uint64_t id;
     ram[1][511] = 0x2003;
@@ -63,7 +64,7 @@ static uint64_t save(uint64_t parent, uint32_t pages, uint32_t step, bool backwa
     l.ram[0].bytes = pages * PAGE_BYTES;
     l.ram[1] = (struct ckpt_range){1u << 20, pages * PAGE_BYTES};
     l.hidden = (struct ckpt_range){(1u << 20) + PAGE_BYTES, PAGE_BYTES};
-    struct ckpt_meta m = {"seed", 1763784000, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &l, parent};
+    struct ckpt_meta m = {"seed", 1763784000, parent ? CKPT_INCREMENTAL : CKPT_FULL, CKPT_DISK_NONE, &l, parent, 0};
     FUZZ_CHECK(!ckpt_begin(&w, &st, &m));
     FUZZ_CHECK(!ckpt_put_section(&w, "cpu0", VCPU_STATE_VERSION, &cpu, sizeof cpu));
     for (uint32_t k = 0; k < 2 * pages; k++) {
@@ -107,6 +108,13 @@ static void keep(const char *name)
     fclose(f);
 }
 
+static void merge_slice(uint64_t id)
+{
+    static uint8_t seen[1u << 13];
+    static struct ckpt_merge m;
+    FUZZ_CHECK(!ckpt_merge_begin(&m, &st, id, seen, sizeof seen, NULL) && !ckpt_merge_step(&m, 1, NULL));
+}
+
 static void fresh(void)
 {
     image_lay(NULL, 0);
@@ -129,6 +137,15 @@ int main(int argc, char **argv)
     (void)save(1, 4, 4, false);
     (void)save(2, 4, 3, true);
     keep("chain");
+    merge_slice(1);
+    FUZZ_CHECK(store_rest(&st) == 1);
+    keep("rest");
+    merge_slice(1);
+    keep("merged");
+    fresh();
+    (void)save(0, 4, 2, false);
+    (void)save(1, 4, 4, false);
+    (void)save(2, 4, 3, true);
     FUZZ_CHECK(!store_pin(&st, 1, true) && !store_delete(&st, 3));
     keep("pinned");
     fresh();
