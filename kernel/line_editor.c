@@ -146,12 +146,13 @@ void line_editor_init(struct line_editor *e, struct sink sink)
 {
     memset(e, 0, sizeof *e);
     e->echo = sink;
-    e->prompt = LINE_EDITOR_PROMPT;
+    line_editor_set_prompt(e, NULL);
 }
 
 void line_editor_set_prompt(struct line_editor *e, const char *text)
 {
     e->prompt = text ? text : LINE_EDITOR_PROMPT;
+    e->prompt_bytes = strlen(e->prompt);
 }
 
 enum line_event line_editor_feed_echoed(struct line_editor *e, uint8_t byte)
@@ -202,7 +203,7 @@ const char *line_editor_line(const struct line_editor *e)
 
 void line_editor_show(const struct line_editor *e)
 {
-    echo(e, e->prompt);
+    e->echo.put(e->echo.ctx, e->prompt, e->prompt_bytes);
     if (e->length > 0)
         e->echo.put(e->echo.ctx, e->line, e->length);
 }

@@ -21,6 +21,7 @@ enum line_event {
 struct line_editor {
     struct sink echo;
     const char *prompt;
+    size_t prompt_bytes;
     bool echoed; /* printable bytes were already echoed on their way here */
     uint32_t length;
     bool overflow;

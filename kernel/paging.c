@@ -22,7 +22,6 @@
 #define PTE_D BIT(6)
 #define PTE_PS BIT(7)
 #define PTE_NX BIT(63)
-#define PTE_HIGH_SHIFT 56
 #define PTE_ADDRESS MASK(51, 12)
 #define RIGHTS_DATA (PTE_P | PTE_A | PTE_D | PTE_W | PTE_NX)
 #define RIGHTS_TABLE (PTE_P | PTE_W | PTE_A)
@@ -46,7 +45,8 @@ static uint64_t pool_next;             /* physical */
 static uint64_t pool_end;
 static uint64_t host_cr3;
 static uint64_t physmap_limit = FOUR_GIB;
-static uint64_t rest_table;        /* physical: the page table that maps the rest of the image's code */
+static uint64_t rest_entry;        /* physical: the directory entry for the rest of the image's code, and what is near it */
+static uint64_t rest_tables[2];    /* what it holds: the table where that is no-execute, and where it is not */
 static uint64_t gateway_tables[3]; /* physical: PDPT, PD, PT of the gateway's address */
 static uint64_t gateway_va;
 static unsigned gateway_count; /* pages there */
@@ -136,13 +136,24 @@ static unsigned slot_at(uint64_t va, unsigned level)
     return (unsigned)(va >> (PAGE_SHIFT + 9 * (level - 1))) & (ENTRIES - 1);
 }
 
-/* The page table that holds the 4 KiB entry of a mapped address. */
-static uint64_t table_of(uint64_t cr3, uint64_t va)
+/* Two tables for the same addresses, so that one store changes the rights of all of the rest. */
+static bool make_rest_tables(uint64_t cr3)
 {
-    uint64_t table = cr3;
-    for (unsigned l = 4; l > 1; l--)
-        table = ((const uint64_t *)phys_to_virt((hpa_t){table}))[slot_at(va, l)] & PTE_ADDRESS;
-    return table;
+    uint64_t va = (uint64_t)image_rest_start, end = align_up((uint64_t)image_rest_end, PAGE_BYTES), table = cr3;
+    for (unsigned l = 4; l > 1; l--) {
+        rest_entry = table + slot_at(va, l) * sizeof(uint64_t);
+        table = *(const uint64_t *)phys_to_virt((hpa_t){rest_entry}) & PTE_ADDRESS;
+    }
+    uint64_t closed = take_page();
+    if (!closed)
+        return false;
+    uint64_t *pte = phys_to_virt((hpa_t){closed});
+    memcpy(pte, phys_to_virt((hpa_t){table}), PAGE_BYTES);
+    for (; va < end; va += PAGE_BYTES)
+        pte[slot_at(va, 1)] |= PTE_NX;
+    rest_tables[0] = closed | RIGHTS_TABLE;
+    rest_tables[1] = table | RIGHTS_TABLE;
+    return true;
 }
 
 /* Set the entry for va at the given level (1: 4 KiB, 2: 2 MiB, 3: 1 GiB), making tables on the way. */
@@ -183,7 +194,8 @@ uint64_t paging_build_tables(uint64_t phys_limit)
         if (!map_one(cr3, va, 1, (hidden.base + off) | (image ? image_rights(va) : RIGHTS_DATA)))
             return 0;
     }
-    rest_table = table_of(cr3, (uint64_t)image_rest_start);
+    if (!make_rest_tables(cr3))
+        return 0;
     physmap_limit = max_u64(align_up(phys_limit, LARGE_PAGE_BYTES), FOUR_GIB);
     const uint64_t rights = PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX | PTE_PS;
     bool gib_pages = cpu_cpuid(0x80000001, 0).edx & BIT32(26);
@@ -289,20 +301,7 @@ bool paging_map_gateway(uint64_t va, const uint64_t pa[], unsigned count)
 
 void paging_rest_executable(bool yes)
 {
-    uint64_t *pte = (uint64_t *)phys_to_virt((hpa_t){rest_table}) + slot_at((uint64_t)image_rest_start, 1);
-    uint64_t *end = pte + (align_up((uint64_t)image_rest_end, PAGE_BYTES) - (uint64_t)image_rest_start) / PAGE_BYTES;
-    if (yes) {
-        for (; pte < end; pte++)
-            *pte &= ~PTE_NX;
+    *(uint64_t *)phys_to_virt((hpa_t){rest_entry}) = rest_tables[yes];
+    if (yes)
         cpu_write_cr3(cpu_read_cr3());
-        return;
-    }
-    /* In every leave: eight at a time, one instruction each, on the byte that has the bit. */
-    uint8_t *high = (uint8_t *)pte + sizeof *pte - 1;
-    for (; pte + 8 <= end; pte += 8, high += 8 * sizeof *pte)
-#pragma GCC unroll 8
-        for (unsigned i = 0; i < 8; i++)
-            high[i * sizeof *pte] |= PTE_NX >> PTE_HIGH_SHIFT;
-    for (; pte < end; pte++)
-        *pte |= PTE_NX;
 }
