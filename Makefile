@@ -65,9 +65,9 @@ libs: $(IMAGE_LIBS) ## the image's libraries (newlib, LZ4, Zydis) from Debian's 
 
 # What runs once, or waits for a device anyway, is compiled for size; nothing that is in the door (kernel/door.ld).
 SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c $(addprefix drivers/,io.c uart.c lapic.c ioapic.c),$(wildcard boot/*.c ckpt/*.c drivers/*.c)) \
-  vmx/caps.c svm/caps.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
+  vmx/caps.c svm/caps.c ept/second_level.c ept/mtrr.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
   report.c json.c options.c checkpoint.c saving.c bus_masters.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c \
-  bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c))
+  merging.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c))
 $(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
 # Padding in front of loops and functions is checked at each way in, too; where loops over memory are, it pays.
 ALIGN := -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1
@@ -97,7 +97,7 @@ endif
 
 $(B)/sojourn.debug: $(IMAGE_OBJ) $(IMAGE_LIBS) linker.ld kernel/door.ld
 	$(call say,LD,$@)
-	$(Q)ld -n -z max-page-size=4096 -z noexecstack --fatal-warnings -T linker.ld --gc-sections -Map $(B)/sojourn.map \
+	$(Q)ld -n -O2 -z max-page-size=4096 -z noexecstack --fatal-warnings -T linker.ld --gc-sections -Map $(B)/sojourn.map \
 	  -o $@ $(IMAGE_OBJ) --start-group $(IMAGE_LIBS) --end-group
 $(B)/sojourn.elf: $(B)/sojourn.debug
 	$(call say,STRIP,$@)

@@ -45,7 +45,7 @@ static uint64_t pool_next;             /* physical */
 static uint64_t pool_end;
 static uint64_t host_cr3;
 static uint64_t physmap_limit = FOUR_GIB;
-static uint64_t rest_entry;        /* physical: the directory entry for the rest of the image's code, and what is near it */
+static uint64_t rest_entry; /* physical: the directory entry for the rest of the image's code, and what is near it */
 static uint64_t rest_tables[2];    /* what it holds: the table where that is no-execute, and where it is not */
 static uint64_t gateway_tables[3]; /* physical: PDPT, PD, PT of the gateway's address */
 static uint64_t gateway_va;

@@ -3,7 +3,7 @@
 #ifndef SOJOURN_TOOLS_SOJSTORE_H
 #define SOJOURN_TOOLS_SOJSTORE_H
 
-#include "ckpt/store_merge.h"
+#include "ckpt/store_read.h"
 
 #define SECTOR_BYTES 512u
 
@@ -49,8 +49,12 @@ enum err verify_checkpoint(struct store *s, uint64_t id) MUST_USE;
 /* Of one that did not verify: is it whole in itself, so that the fault lies in what it builds on? Reads it again. */
 bool fault_is_below(struct store *s, const struct disk_entry *e);
 
+/* ckpt_seen_bytes() of the checkpoint's layout; NULL after a message. The caller frees it. */
+uint8_t *seen_alloc(const struct ckpt_layout *layout, uint64_t id, size_t *bytes);
+
 /* The commands in files of their own; each returns the program's exit code. */
 int do_show(void);
+int do_delete(void);
 int do_extract(void);
 int do_copy(void);
 int do_repair(void);

@@ -82,24 +82,15 @@ static void *next_page(void *ctx, gpa_t gpa)
     return x->bounce;
 }
 
-/* A bit for each page up to 32 TiB. Few bytes in a store can speak of more than this computer could hold bits for. */
-#define SEEN_MAX (1u << 30)
-
 /* The whole memory, also of a checkpoint that builds on others. */
 static bool load_memory(struct extraction *x, const struct disk_entry *e, const struct ckpt_layout *layout)
 {
     char what[48];
     bool touched;
-    size_t seen_bytes = ckpt_seen_bytes(layout);
-    if (seen_bytes > SEEN_MAX) {
-        say("%s: checkpoint %" PRIu64 " has memory above 32 TiB; use a sojstore made for that", opt.path, e->id);
+    size_t seen_bytes;
+    uint8_t *seen = seen_alloc(layout, e->id, &seen_bytes);
+    if (!seen)
         return false;
-    }
-    uint8_t *seen = malloc(seen_bytes);
-    if (!seen) {
-        say("not enough memory; close other programs");
-        return false;
-    }
     enum err err = verify_checkpoint(&store, e->id);
     if (!err) {
         snprintf(what, sizeof what, "extracting checkpoint %" PRIu64, e->id);

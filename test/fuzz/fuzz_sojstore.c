@@ -2,7 +2,7 @@
 /* sojstore's commands on any bytes as a disk. What only reads writes nothing; what was repaired verifies.
    Input: fix-ups (1), command and where the store is (1), pieces of the disk (fuzz_image.h). */
 /* UNITS: tools/sojstore_part.c tools/sojstore_show.c tools/sojstore_extract.c tools/sojstore_core.c */
-/* UNITS: tools/sojstore_copy.c tools/sojstore_repair.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c */
+/* UNITS: tools/sojstore_copy.c tools/sojstore_delete.c tools/sojstore_repair.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c */
 /* UNITS: ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
 /* LIBS: -llz4 */
 int sojstore_main(int argc, char **argv);

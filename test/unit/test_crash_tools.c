@@ -2,7 +2,7 @@
 /* sojstore copy and repair, and the loss of power at each of their writes: as test_crash.c, for the host's program. A
    copy that was cut off is no store, or an empty one, or, over an old one, still that; never a part. */
 /* UNITS: tools/sojstore_part.c tools/sojstore_show.c tools/sojstore_extract.c tools/sojstore_core.c */
-/* UNITS: tools/sojstore_copy.c tools/sojstore_repair.c test/unit/crash_disk.c ckpt/store.c ckpt/store_write.c */
+/* UNITS: tools/sojstore_copy.c tools/sojstore_delete.c tools/sojstore_repair.c test/unit/crash_disk.c ckpt/store.c ckpt/store_write.c */
 /* UNITS: ckpt/store_read.c ckpt/store_text.c ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
 /* UNITS: drivers/block.c drivers/partition.c */
 /* LIBS: -llz4 */
