@@ -19,4 +19,4 @@ def committed(image):
     done = sojstore("list", image, "--json")
     check(done.returncode == 0, f"sojstore list failed: {done.stdout}")
     found = json.loads(done.stdout)
-    return [c["id"] for c in (found if isinstance(found, list) else found["checkpoints"])]
+    return [c["id"] for c in (found if isinstance(found, list) else found["checkpoints"]) if c["state"] == "committed"]

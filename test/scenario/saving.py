@@ -179,6 +179,56 @@ def power_cut_bochs(m):
     power_cuts(m, 5, seed=5, mem_mib=128)
 
 
+@scenario(rigs=("qemu",), timeout=200)
+def power_cut_merging(m):
+    """Power cuts while the full checkpoint of a chain is taken out of it: what builds on it comes up, and it is gone on with."""
+    random_moment = random.Random(7)
+    image = steps.boot(m, options="console=com2 settle=never restore=latest")
+    m.guest.work_start("mib=16")
+    m.guest.run("head -c 60000000 /dev/urandom >/tmp/noise", 60)  # several slices of what LZ4 does not make smaller
+    for number in range(4):
+        moments.mark(m, f"m{number}")
+        m.guest.run("work dirty mib=2", 60)
+        steps.checkpoint(m)
+    ids, states = [1, 2, 3, 4], set()
+
+    def look():
+        done = sojstore("list", image, "--json")
+        for line in done.stdout.splitlines():  # a commit that is seen half done is told in another one
+            if line.startswith("["):
+                states.update(row["state"] for row in json.loads(line))
+
+    for number in range(4):
+        before = len(m.sojourn.seen())
+        if number == 3:  # to the end
+            answer = m.sojourn.cmd("delete 1", 60)
+            check(answer.ok or answer.code == "E_NOTFOUND", f"delete: {answer!r}")
+        else:
+            m.sojourn.send("delete 1\r")
+            while number == 0 and "merging" not in states and "ok" not in m.sojourn.seen(before).split():
+                look()
+            time.sleep(random_moment.uniform(0, 0.3 if number else 0.1))
+        m.power_cut()
+        done = sojstore("verify", image)
+        check(done.returncode == 0, f"round {number}: sojstore verify: {done.stdout}")
+        look()
+        ids = committed(image)
+        check(ids in ([1, 2, 3, 4], [2, 3, 4]), f"round {number}: the store has {ids}")
+        m.start(image)
+        m.sojourn.wake(60)
+        steps.wait_mode(m, "virtual", 30)
+        check(moments.marked(m) == "m3", f"round {number}: restored {moments.marked(m)}")
+        m.guest.work_check()
+    check(ids == [2, 3, 4] and "merging" in states, f"no merge was cut off, or it did not end: {states}")
+    rows = steps.checkpoints(m)
+    check([(row["id"], row["kind"], row["parent"]) for row in rows] == [(2, "full", None), (3, "incremental", 2), (4, "incremental", 3)],
+          f"the chain: {rows}")
+    for number in (1, 2):
+        steps.restore(m, str(number + 1))
+        check(moments.marked(m) == f"m{number}", f"restored {moments.marked(m)}")
+        m.guest.work_check()
+
+
 def triple_fault(m):
     m.guest.drop()
     m.guest.send("reboot -f\n")
