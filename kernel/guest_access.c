@@ -182,9 +182,9 @@ static void keep_descriptor(struct cpu *c, uint16_t selector, const uint64_t raw
 }
 
 /* IRET loads these two in the guest's world and sets the accessed bit in its table, which may be write-protected there.
-   A CPU has done that when the guest loaded them, but QEMU's does not for CS: then it is done here. */
-static bool loads_without_a_write(const struct linear_page *l, const struct vcpu_state *s, unsigned which,
-                                  const struct segment *would, uint64_t raw)
+   A CPU has done that when the guest loaded them, but QEMU's does not for CS: then it is done here. False: it cannot be. */
+static bool accessed_without_a_write(const struct linear_page *l, const struct vcpu_state *s, unsigned which,
+                                     const struct segment *would, uint64_t raw)
 {
     if ((which != SREG_CS && which != SREG_SS) || (would->access_rights & (AR_UNUSABLE | AR_ACCESSED)))
         return true;
@@ -213,7 +213,7 @@ enum err guest_check_segments(struct cpu *c)
         if (e)
             return e;
         if (!segment_same((enum sreg)i, held, &would, l.format != PAGING_LONG) ||
-            !loads_without_a_write(&l, s, i, &would, raw[0])) {
+            !accessed_without_a_write(&l, s, i, &would, raw[0])) {
             log_line("switch", "segment differs: which=%u selector=%#x ar=%#x/%#x base=%#llx/%#llx limit=%#x/%#x", i,
                      held->selector, held->access_rights, would.access_rights, (unsigned long long)held->base,
                      (unsigned long long)would.base, held->limit, would.limit);
