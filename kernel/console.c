@@ -537,10 +537,12 @@ static void receive(uint8_t byte, bool echoed)
         con.polling = true;
         feed(byte, echoed);
         con.polling = false;
-    } else if (ring_free(&hold) < 2) {
+    } else if (ring_free(&hold) < 2 && byte != CTRL_C) {
         con.held_lost++;
         return;
     } else {
+        if (ring_free(&hold) < 2)
+            ring_init(&hold, HOLD_BYTES); /* ^C has to get through: what waits in front of it is given up */
         (void)ring_put(&hold, hold_data, echoed);
         (void)ring_put(&hold, hold_data, byte);
     }

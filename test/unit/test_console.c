@@ -528,6 +528,17 @@ START_TEST(typed_ahead_is_bounded)
     type("\x03");
     drain();
     ck_assert_str_eq(ask("version"), "sojourn 0.1-test\nok\n");
+    /* ^C finds room, and what it finds there goes. */
+    world.defer = true;
+    type("leave\r");
+    for (int i = 0; i < 100000; i++)
+        console_rx('x');
+    type("\x03");
+    world.defer = false;
+    console_finish(E_OK, "%s", "");
+    console_poll();
+    drain();
+    ck_assert_str_eq(ask("version"), "sojourn 0.1-test\nok\n");
 }
 END_TEST
 
