@@ -120,13 +120,24 @@ static bool treat(const struct disk_entry *entry)
     return false;
 }
 
+static const struct disk_entry *newest_below(uint64_t id)
+{
+    for (uint32_t i = store_count(&store); i > 0; i--)
+        if (store_entry(&store, i - 1)->id < id)
+            return store_entry(&store, i - 1);
+    return NULL;
+}
+
 int do_repair(void)
 {
     report_copies();
     bool good = bring_in_line();
     /* From the newest: what builds on a damaged one goes before it. */
-    for (uint32_t i = store_count(&store); i > 0; i--)
-        good = treat(store_entry(&store, i - 1)) && good;
+    uint64_t above = UINT64_MAX;
+    for (const struct disk_entry *e; (e = newest_below(above)) != NULL;) {
+        above = e->id; /* what is dropped may take a rest with it */
+        good = treat(e) && good;
+    }
     printf("%s: %s, %u checkpoints\n", opt.path, good ? "in order" : "not in order", store_count(&store));
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

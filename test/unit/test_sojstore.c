@@ -658,6 +658,26 @@ START_TEST(delete_in_a_chain)
 }
 END_TEST
 
+START_TEST(repair_with_a_rest)
+{
+    static struct store st;
+    static struct ckpt_merge merge;
+    ck_assert_int_eq(run("format disk.img" OFFSET), 0);
+    make_chain();
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert_int_eq(store_pin(&st, 3, false), E_OK);
+    ck_assert_int_eq(store_delete(&st, 4), E_OK);
+    ck_assert_int_eq(store_delete(&st, 3), E_OK);
+    ck_assert_int_eq(ckpt_merge_begin(&merge, &st, 1, rig_seen, sizeof rig_seen, NULL), E_OK);
+    ck_assert_int_eq(ckpt_merge_step(&merge, 1, NULL), E_OK);
+    ck_assert(store_rest(&st) == 1 && store_count(&st) == 2);
+    damage_end(2);
+    ck_assert_int_eq(run("repair disk.img --drop-damaged" OFFSET), 0);
+    ck_assert_ptr_nonnull(strstr(out, "checkpoint 2: removed\n"));
+    ck_assert_ptr_nonnull(strstr(out, "in order, 0 checkpoints"));
+}
+END_TEST
+
 START_TEST(repair_of_a_chain_that_is_not_read)
 {
     static struct store st;
@@ -700,6 +720,7 @@ static Suite *sojstore_suite(void)
     tcase_add_test(t, repairs_checkpoints);
     tcase_add_test(t, repairs_chains);
     tcase_add_test(t, delete_in_a_chain);
+    tcase_add_test(t, repair_with_a_rest);
     tcase_add_test(t, repair_of_a_chain_that_is_not_read);
     suite_add_tcase(s, t);
     return s;
