@@ -153,7 +153,9 @@ enum err ckpt_merge_step(struct ckpt_merge *m, uint64_t slice_bytes, const struc
     at.meta = m->walked.meta;
     e = ckpt_walk_on(s, victim, &v, progress, &at);
     bool stopped = e == E_ALREADY;
-    if (e && !stopped) {
+    if (stopped && at.at >= victim->stream_bytes) /* no end follows: then nothing could be cut off and still be read */
+        e = E_CHECKSUM;
+    if (e && e != E_ALREADY) {
         ckpt_abort(&m->writer);
         return e;
     }

@@ -189,6 +189,26 @@ START_TEST(damaged_ones)
 }
 END_TEST
 
+/* No writer makes it: nothing behind the last pages, so that a rest of them would have no record. */
+START_TEST(no_end)
+{
+    make_chain(1, ASCENDING);
+    st.table[0].stream_bytes -= sizeof(struct disk_record) + END_BYTES_FULL;
+    ck_assert_int_eq(begin(1), E_OK);
+    uint32_t steps = 0;
+    enum err e;
+    while (!(e = ckpt_merge_step(&merge, 1, NULL))) {
+        ck_assert(!merge.done);
+        ck_assert_int_eq(rig_open(&st), E_OK);
+        steps++;
+    }
+    ck_assert_int_eq(e, E_CHECKSUM);
+    ck_assert_uint_gt(steps, 0);
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert_uint_eq(store_count(&st), 2);
+}
+END_TEST
+
 /* Every request to the disk fails once, in a merge of several slices. */
 START_TEST(a_disk_that_fails)
 {
@@ -342,6 +362,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_a_rest_is);
     tcase_add_test(t, refused);
     tcase_add_test(t, damaged_ones);
+    tcase_add_test(t, no_end);
     tcase_add_test(t, a_disk_that_fails);
     tcase_add_test(t, in_little_room);
     tcase_add_test(t, automatic_ones_stay_one_chain);
