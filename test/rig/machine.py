@@ -77,7 +77,22 @@ class Machine:
         return self
 
     def __exit__(self, kind, value, trace):
+        if kind and self.alive():
+            self.write_state()
         self.power_cut()
+
+    def write_state(self):
+        """A scenario failed: what the machine is doing, into state.txt, as far as it can still be asked."""
+        with open(self.path("state.txt"), "w", encoding="utf-8") as f:
+            for what, ask in self.questions():
+                try:
+                    f.write(f"--- {what}\n{ask()}\n")
+                except Exception as e:
+                    f.write(f"--- {what}: {e}\n")
+                f.flush()
+
+    def questions(self):
+        return [("log", lambda: "\n".join(self.sojourn.run("log", 10)))]
 
     def path(self, name):
         """A file of this test's own, below build/test/NAME/."""
@@ -215,6 +230,13 @@ class Qemu(Machine):
         """Name -> value of what `info registers` shows: RIP, CR0, CR3, CR4, EFER, CPL ..."""
         text = self.qmp("human-monitor-command", **{"command-line": "info registers", "cpu-index": cpu})
         return {name: int(value, 16) for name, value in re.findall(r"\b([A-Z][A-Z0-9]{1,3})=([0-9a-fA-F]+)\b", text)}
+
+    def questions(self):
+        asked = [(f"{line} of CPU {cpu}", lambda line=line, cpu=cpu: self.qmp("human-monitor-command", **{"command-line": line, "cpu-index": cpu}))
+                 for cpu in range(self.cpus) for line in ("info registers", "info lapic")]
+        # The console's UART: interrupt enable, line status; its identification last, since asking may take it back.
+        asked += [(line, lambda line=line: self.monitor(line)) for line in ("info pic", "i /b 0x2f9", "i /b 0x2fd", "i /b 0x2fa")]
+        return asked * 2 + super().questions()  # twice: does anything move?
 
     def memory(self, physical, count):
         """Bytes of guest-physical memory."""
