@@ -42,17 +42,18 @@ static void port_change(hpa_t port, uint32_t reg, uint32_t clear, uint32_t set)
 static enum err wait_bits(hpa_t base, uint32_t reg, uint32_t mask, uint32_t want, uint64_t timeout_us)
 {
     uint64_t end = deadline_in_us(timeout_us);
-    for (;;) {                            /* until `late` */
-        bool late = deadline_passed(end); /* before the look, so that the last look is never too early */
+    bool late;
+    do {
+        late = deadline_passed(end); /* before the look, so that the last look is never too early */
         uint32_t value = port_read(base, reg);
         if ((value & mask) == want)
             return E_OK;
         if (value == AHCI_ALL_BITS)
             return E_GONE;
-        if (late)
-            return E_TIMEOUT;
-        clock_delay_us(POLL_US);
-    }
+        if (!late)
+            clock_delay_us(POLL_US);
+    } while (!late);
+    return E_TIMEOUT;
 }
 
 /* ---- controller ---------------------------------------------------------------------------------------------- */
@@ -224,31 +225,31 @@ static void doorbell(struct ahci_disk *disk)
 
 static enum err wait_command(struct ahci_disk *disk)
 {
-    for (;;) { /* until `late` */
+    struct ahci_status s;
+    enum ahci_verdict verdict;
+    bool pending;
+    do {
         bool late = deadline_passed(disk->deadline_us);
-        struct ahci_status s;
         s.ci = port_read(disk->port, PXCI);
         s.is = port_read(disk->port, PXIS);
         s.tfd = port_read(disk->port, PXTFD);
         s.ssts = port_read(disk->port, PXSSTS);
         s.bytes_wanted = disk->bytes_wanted;
         s.bytes_done = disk->memory->list[0].prdbc;
-        enum ahci_verdict verdict = ahci_judge(&s);
-        if (verdict == AHCI_DONE)
-            return E_OK;
-        if (verdict == AHCI_PENDING && !late) {
-            if (disk->dev.idle)
-                disk->dev.idle();
-            else
-                clock_delay_us(POLL_US);
-            continue;
-        }
-        enum err e = verdict == AHCI_GONE ? E_GONE : verdict == AHCI_FAILED ? E_IO : E_TIMEOUT;
-        log_line("ahci", "command dev=%s op=%d %s ci=0x%x is=0x%08x tfd=0x%x ssts=0x%x serr=0x%08x", disk->dev.name,
-                 (int)disk->op, err_name(e), (unsigned)s.ci, (unsigned)s.is, (unsigned)s.tfd, (unsigned)s.ssts,
-                 (unsigned)port_read(disk->port, PXSERR));
-        return e;
-    }
+        verdict = ahci_judge(&s);
+        pending = verdict == AHCI_PENDING && !late;
+        if (pending && disk->dev.idle)
+            disk->dev.idle();
+        else if (pending)
+            clock_delay_us(POLL_US);
+    } while (pending);
+    if (verdict == AHCI_DONE)
+        return E_OK;
+    enum err e = verdict == AHCI_GONE ? E_GONE : verdict == AHCI_FAILED ? E_IO : E_TIMEOUT;
+    log_line("ahci", "command dev=%s op=%d %s ci=0x%x is=0x%08x tfd=0x%x ssts=0x%x serr=0x%08x", disk->dev.name,
+             (int)disk->op, err_name(e), (unsigned)s.ci, (unsigned)s.is, (unsigned)s.tfd, (unsigned)s.ssts,
+             (unsigned)port_read(disk->port, PXSERR));
+    return e;
 }
 
 static enum err ahci_finish(struct block_dev *dev)

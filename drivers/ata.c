@@ -91,17 +91,18 @@ void ata_close(const struct ata_controller *c)
 static enum err wait_idle(const struct ata_channel *ch, uint8_t mask, uint64_t timeout_us)
 {
     uint64_t end = deadline_in_us(timeout_us);
-    for (;;) { /* until `late` */
-        bool late = deadline_passed(end);
+    bool late;
+    do {
+        late = deadline_passed(end);
         uint8_t status = alternate_status(ch);
         if (!(status & mask))
             return E_OK;
         if (ata_floating(status))
             return E_GONE;
-        if (late)
-            return E_TIMEOUT;
-        clock_delay_us(POLL_US);
-    }
+        if (!late)
+            clock_delay_us(POLL_US);
+    } while (!late);
+    return E_TIMEOUT;
 }
 
 static enum err select_unit(const struct ata_channel *ch, unsigned unit, uint8_t device)
@@ -173,25 +174,26 @@ static enum err start(struct ata_disk *disk)
 static enum err wait_command(const struct ata_disk *disk)
 {
     const struct ata_channel *ch = disk->channel;
-    for (;;) { /* until `late` */
+    uint8_t bm, status;
+    enum ata_verdict verdict;
+    bool pending;
+    do {
         bool late = deadline_passed(disk->deadline_us);
-        uint8_t bm = disk->registers.bytes ? io_in8((uint16_t)(ch->bus_master + BM_STATUS)) : 0;
-        uint8_t status = alternate_status(ch);
-        enum ata_verdict verdict = ata_judge(status, bm);
-        if (verdict == ATA_DONE)
-            return E_OK;
-        if (verdict == ATA_PENDING && !late) {
-            if (disk->dev.idle)
-                disk->dev.idle();
-            else
-                clock_delay_us(POLL_US);
-            continue;
-        }
-        enum err e = verdict == ATA_GONE ? E_GONE : verdict == ATA_FAILED ? E_IO : E_TIMEOUT;
-        log_line("ata", "command dev=%s op=%d %s status=0x%02x error=0x%02x bm=0x%02x", disk->dev.name, (int)disk->op,
-                 err_name(e), status, in(ch, ATA_FEATURES), bm);
-        return e;
-    }
+        bm = disk->registers.bytes ? io_in8((uint16_t)(ch->bus_master + BM_STATUS)) : 0;
+        status = alternate_status(ch);
+        verdict = ata_judge(status, bm);
+        pending = verdict == ATA_PENDING && !late;
+        if (pending && disk->dev.idle)
+            disk->dev.idle();
+        else if (pending)
+            clock_delay_us(POLL_US);
+    } while (pending);
+    if (verdict == ATA_DONE)
+        return E_OK;
+    enum err e = verdict == ATA_GONE ? E_GONE : verdict == ATA_FAILED ? E_IO : E_TIMEOUT;
+    log_line("ata", "command dev=%s op=%d %s status=0x%02x error=0x%02x bm=0x%02x", disk->dev.name, (int)disk->op,
+             err_name(e), status, in(ch, ATA_FEATURES), bm);
+    return e;
 }
 
 static enum err recover(struct ata_disk *disk)
@@ -260,8 +262,9 @@ static enum err ata_begin(struct block_dev *dev, enum block_op op, uint64_t lba,
 static enum err read_identify_words(const struct ata_channel *ch, uint16_t *words)
 {
     uint64_t end = deadline_in_us(IDENTIFY_TIMEOUT_US);
-    for (;;) { /* until `late` */
-        bool late = deadline_passed(end);
+    bool late, ready = false;
+    do {
+        late = deadline_passed(end);
         uint8_t status = alternate_status(ch);
         if (status == 0) /* no device behind the registers */
             return E_NODISK;
@@ -270,13 +273,13 @@ static enum err read_identify_words(const struct ata_channel *ch, uint16_t *word
                 uint32_t signature = (uint32_t)in(ch, ATA_LBA_MID) | (uint32_t)in(ch, ATA_LBA_HIGH) << 8;
                 return signature == ATA_SIGNATURE_ATAPI ? E_NODISK : E_IO;
             }
-            if (status & ATA_STATUS_DRQ)
-                break;
+            ready = status & ATA_STATUS_DRQ;
         }
-        if (late)
-            return E_TIMEOUT;
-        clock_delay_us(POLL_US);
-    }
+        if (!ready && !late)
+            clock_delay_us(POLL_US);
+    } while (!ready && !late);
+    if (!ready)
+        return E_TIMEOUT;
     for (unsigned i = 0; i < ATA_IDENTIFY_WORDS; i++)
         words[i] = io_in16((uint16_t)(ch->base + ATA_DATA));
     (void)in(ch, ATA_STATUS);
