@@ -223,6 +223,7 @@ static enum err drop_cpu(struct cpu *c)
 {
     transition_drop(c);
     c->start_vector = 0;
+    c->init_us = 0;
     c->reset = c->suspect = false;
     return E_OK;
 }

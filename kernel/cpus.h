@@ -84,6 +84,7 @@ struct cpu {
     volatile enum err order_result;
     volatile uint32_t start_vector; /* start-up IPI while virtual: vector + 1; 0: none */
     volatile bool reset;            /* INIT while virtual */
+    uint64_t init_us;               /* when it was carried out, until the start-up IPI; 0: none is waited for */
     volatile bool suspect;          /* it may have gone offline (kernel/apic_watch.h) */
     volatile bool own_nmi_due;      /* the next NMI is one the CPU sent itself */
 

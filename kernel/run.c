@@ -39,6 +39,7 @@
 #define TICK_US 20000u
 #define LEAVE_DEADLINE_US 10000000u
 #define REARM_INTERVAL_US 100000u
+#define OTHERS_US 2000u
 
 static uint64_t next_rearm_us;
 
@@ -147,6 +148,18 @@ static void look_again(struct cpu *c)
     (void)e; /* then at the next exit */
 }
 
+/* It is another CPU that could not be left. What it waits for may have to come from this one: a start-up IPI, a lock. */
+static void let_others_go_on(struct cpu *c)
+{
+    if (host_timer_runs() || run_has_timer() || !host_timer_start()) {
+        look_again(c);
+        return;
+    }
+    run_on(OTHERS_US);
+    enum err e = host_timer_stop();
+    (void)e; /* cannot fail: the guest is virtual */
+}
+
 static void try_leave(uint64_t now)
 {
     if (guest.want != MODE_NATIVE)
@@ -160,7 +173,7 @@ static void try_leave(uint64_t now)
     enum err e = transition_leave();
     /* Still here: not possible right now. */
     if (leave_is_transient(e) && now < guest.leave_give_up_us) {
-        look_again(cpus[0]);
+        (guest.refusal_cpu ? let_others_go_on : look_again)(cpus[0]);
         return;
     }
     guest.leave_give_up_us = 0;

@@ -25,6 +25,7 @@
 #include "kernel/machine.h"
 #include "kernel/run.h"
 #include "kernel/smp.h"
+#include "kernel/startup.h"
 #include "kernel/state.h"
 #include "kernel/transition.h"
 #include "kernel/wallclock.h"
@@ -93,8 +94,7 @@ enum err saving_init(const struct ckpt_layout *of_machine)
 static enum err capture_cpu(struct cpu *c)
 {
     bool level = lapic_level_in_service();
-    /* A start-up IPI that crossed the one before it stays with a CPU that is on its way: it means nothing there. */
-    bool starts = (c->place == CPU_HELD && c->start_vector) || c->reset;
+    bool starts = startup_pending(c);
     if (level || c->vcpu.nmi_pending || starts) {
         not_quiet.cpu = c->index;
         not_quiet.why = level                 ? "level interrupt in service"

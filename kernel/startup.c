@@ -33,6 +33,7 @@
 #define STARTUP_WAIT_US 10000u
 #define COME_UP_TIMEOUT_US 200000u
 #define REAL_MODE_PAGE_SHIFT 12
+#define START_FOLLOWS_US 200000u /* twenty times the longest wait of SDM's sequence */
 
 extern const uint8_t trampoline_start[], trampoline_end[], trampoline_page[], trampoline_cr3[], trampoline_entry[];
 void trampoline_arrive(void);
@@ -146,8 +147,10 @@ bool startup_guest_init(uint32_t apic_id)
     if (!c || c == cpu_self() || cpu_leads(c))
         return false;
     c->start_vector = 0;
-    if (c->place == CPU_HELD)
+    if (c->place == CPU_HELD) {
+        c->init_us = clock_us();
         return true;
+    }
     __atomic_store_n(&c->reset, true, __ATOMIC_SEQ_CST);
     smp_kick(c);
     return true;
@@ -165,6 +168,14 @@ bool startup_guest_start(uint32_t apic_id, uint8_t vector)
     return true;
 }
 
+/* A start-up IPI that crossed the one before it stays with a CPU that is on its way: it means nothing there. */
+bool startup_pending(const struct cpu *c)
+{
+    if (c->reset)
+        return true;
+    return c->place == CPU_HELD && (c->start_vector || (c->init_us && clock_us() - c->init_us < START_FOLLOWS_US));
+}
+
 void startup_reset(struct cpu *c)
 {
     transition_drop(c);
@@ -176,6 +187,7 @@ void startup_reset(struct cpu *c)
     cpu_write_dr2(0);
     cpu_write_dr3(0);
     c->place = CPU_HELD;
+    c->init_us = clock_us();
     c->suspect = false;
     __atomic_store_n(&c->reset, false, __ATOMIC_SEQ_CST); /* not before: a start-up IPI that comes meanwhile counts */
     apic_watch_update();
@@ -186,6 +198,7 @@ void startup_begin(struct cpu *c)
     uint32_t vector = __atomic_exchange_n(&c->start_vector, 0, __ATOMIC_SEQ_CST);
     if (!vector)
         return;
+    c->init_us = 0;
     state_started(c->state, (uint8_t)(vector - 1), c->vcpu.switched_msrs);
     enum err e = transition_start(c);
     if (e)

@@ -18,6 +18,11 @@ void startup_give_back(void);
 bool startup_guest_init(uint32_t apic_id) MUST_USE;
 bool startup_guest_start(uint32_t apic_id, uint8_t vector) MUST_USE;
 
+/* While all CPUs are stopped: has the guest sent this CPU an INIT or a start-up IPI that has not come true yet, or an INIT
+   so lately that the start-up IPI is on its way? Then it must be carried out virtual: a checkpoint does not hold it, and
+   natively a held CPU waits for another INIT. Callers: transition.c, saving.c. */
+bool startup_pending(const struct cpu *c);
+
 /* On the CPU itself, from its run loop: it was sent an INIT; it was sent a start-up IPI while held. */
 void startup_reset(struct cpu *c);
 void startup_begin(struct cpu *c);

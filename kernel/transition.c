@@ -52,6 +52,7 @@
 #include "kernel/run.h"
 #include "kernel/segments.h"
 #include "kernel/smp.h"
+#include "kernel/startup.h"
 #include "kernel/state.h"
 #include "kernel/timebase.h"
 #include "kernel/traps.h"
@@ -150,8 +151,8 @@ enum err transition_capture(struct cpu *c)
 
 static enum err leave_prepare(struct cpu *c)
 {
-    if (c->place == CPU_HELD)
-        return E_OK;
+    if (c->place == CPU_HELD || c->reset)
+        return startup_pending(c) ? E_BLOCKED : E_OK;
     c->state->dr6 = cpu_read_dr6();
     enum err e = guest.backend->save(&c->vcpu, c->state);
     if (!e && (c->vcpu.nmi_pending || nmi_unexplained(c)))

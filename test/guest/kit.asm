@@ -17,7 +17,7 @@ COM1            equ 0x3f8
 LSR             equ 5
 LSR_THRE        equ 0x20
 DEBUG_PORT      equ 0xe9
-THRE_TRIES      equ 100000
+THRE_TRIES      equ 10000000
 VECTORS         equ 64
 BOOT_STACK      equ 16384
 

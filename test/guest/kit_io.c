@@ -3,7 +3,7 @@
 #include "kit.h"
 
 #define DEBUG_PORT 0xe9u
-#define THRE_TRIES 100000
+#define THRE_TRIES 10000000 /* seconds: a busy build machine may let the emulator stand still */
 #define DRAIN_TRIES 1000000
 #define PIC1 0x20u
 #define PIC2 0xa0u

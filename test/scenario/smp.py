@@ -64,6 +64,22 @@ def smp_hotplug(m):
 
 
 @scenario(rigs=("qemu",), timeout=200, alone=("qemu",))
+def smp_starting(m):
+    """A leave while the guest starts a CPU, which takes it 150 ms: it has to wait between INIT and start-up IPI."""
+    steps.boot(m, cpus=2, cmdline=f"{steps.QUIET} cpu_init_udelay=150000")
+    for number in range(5):
+        if steps.status(m)["mode"] != "virtual":
+            steps.to_virtual(m)
+        set_online(m, 1, False)
+        m.guest.run("rm -f /tmp/end; (sleep 0.3; echo 1 >/sys/devices/system/cpu/cpu1/online; echo $? >/tmp/end) & true", 20)
+        time.sleep(0.32 + number * 0.02)  # the guest's shell is deaf while its kernel waits
+        steps.to_native(m)
+        ended = m.guest.run("while ! [ -s /tmp/end ]; do sleep 0.1; done; cat /tmp/end", 60 * m.slow)
+        check(ended.strip() == "0" and online(m) == "0-1", f"CPU 1 did not start: {ended} online {online(m)}")
+    check(every_cpu_works(m) == 2, "a CPU is missing")
+
+
+@scenario(rigs=("qemu",), timeout=200, alone=("qemu",))
 def smp_few(m):
     """maxcpus=2 on a machine of four: two CPUs are never started, and are left alone; then they are started natively."""
     steps.boot(m, cpus=4, cmdline=f"{steps.QUIET} maxcpus=2")
