@@ -39,7 +39,7 @@
 #define TICK_US 20000u
 #define LEAVE_DEADLINE_US 10000000u
 #define REARM_INTERVAL_US 100000u
-#define OTHERS_US 2000u
+#define LOOK_AGAIN_US 2000u
 
 static uint64_t next_rearm_us;
 
@@ -132,13 +132,10 @@ void run_left(void)
     console_finish_plain(E_OK);
 }
 
-/* A leave was not possible at this moment. Without a timer the guest is looked at again at the end of its NMI handler,
-   when it could take an interrupt (it may never get one), or, with interrupts off, at once: the deadline must be seen
-   to pass. */
-static void look_again(struct cpu *c)
+/* Without any timer: at the end of the guest's NMI handler, when it could take an interrupt (it may never get one), or,
+   with interrupts off, at once: the deadline must be seen to pass. */
+static void look_again_at_once(struct cpu *c)
 {
-    if (c->ticking && c->tick_native)
-        return;
     bool in_nmi = guest.backend->interruptibility(&c->vcpu) & INTERRUPTIBILITY_NMI;
     if (!in_nmi && !(guest.backend->get(&c->vcpu, VREG_RFLAGS) & RFLAGS_IF)) {
         console_irq_unhush();
@@ -148,14 +145,17 @@ static void look_again(struct cpu *c)
     (void)e; /* then at the next exit */
 }
 
-/* It is another CPU that could not be left. What it waits for may have to come from this one: a start-up IPI, a lock. */
-static void let_others_go_on(struct cpu *c)
+/* A leave was not possible at this moment. The guest goes on for a while: what is waited for may have to come from it, and
+   from this CPU, such as a start-up IPI for another one. */
+static void look_again(struct cpu *c)
 {
-    if (host_timer_runs() || run_has_timer() || !host_timer_start()) {
-        look_again(c);
+    if (run_has_timer())
+        return;
+    if (host_timer_runs() || !host_timer_start()) {
+        look_again_at_once(c);
         return;
     }
-    run_on(OTHERS_US);
+    run_on(LOOK_AGAIN_US);
     enum err e = host_timer_stop();
     (void)e; /* cannot fail: the guest is virtual */
 }
@@ -173,7 +173,7 @@ static void try_leave(uint64_t now)
     enum err e = transition_leave();
     /* Still here: not possible right now. */
     if (leave_is_transient(e) && now < guest.leave_give_up_us) {
-        (guest.refusal_cpu ? let_others_go_on : look_again)(cpus[0]);
+        look_again(cpus[0]);
         return;
     }
     guest.leave_give_up_us = 0;
@@ -330,7 +330,8 @@ void run_on(uint64_t us)
     enum err e = guest.backend->trap(&c->vcpu, VTRAP_HLT, 1);
     (void)e; /* then there is a timer that counts while the guest is halted */
     c->idle = false;
-    while (!deadline_passed(end) && runs_virtual(c) && !c->idle && !live_pressed()) {
+    /* A command that an exit brought may have taken the timer back. */
+    while (!deadline_passed(end) && runs_virtual(c) && !c->idle && !live_pressed() && host_timer_runs() == timer) {
         if (smp_called(c))
             smp_follow(c);
         if (timer)
