@@ -72,3 +72,16 @@ enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, voi
     memcpy(to, from, PAGE_BYTES);
     return E_OK;
 }
+
+bool cow_untouched(const struct cow *c, uint64_t page)
+{
+    return page < c->pages && !is_settled(c, page);
+}
+
+bool cow_take_same(struct cow *c, uint64_t page, const void *now, const void *content)
+{
+    if (!cow_untouched(c, page) || !in_layout(c->cursor.layout, page) || memcmp(now, content, PAGE_BYTES) != 0)
+        return false;
+    settle(c, page);
+    return true;
+}

@@ -46,4 +46,9 @@ enum cow_keep cow_keep(struct cow *c, uint64_t page, const void *content);
    cow_unchanged, there is only the number. E_NOTFOUND: all are taken. E_INTERNAL: the reader failed. */
 enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, void *to) MUST_USE;
 
+/* Take this page, if nobody has yet, it lies in the layout, and its content now is the one given. */
+bool cow_take_same(struct cow *c, uint64_t page, const void *now, const void *content) MUST_USE;
+/* Has the page neither been taken nor been written since the cut? */
+bool cow_untouched(const struct cow *c, uint64_t page) MUST_USE;
+
 #endif

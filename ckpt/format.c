@@ -128,6 +128,8 @@ enum err format_check_table(const struct disk_super *super, const struct disk_en
             return refuse(why, E_STOREVERSION, "a checkpoint uses a feature this version does not know");
         if (e->id == 0 || e->id >= super->next_id || (i && e->id <= table[i - 1].id))
             return refuse(why, E_BADSTORE, "a checkpoint's id is out of order");
+        if ((e->features_required & (ENTRY_FEATURE_MIXED | ENTRY_FEATURE_ANY_ORDER)) == ENTRY_FEATURE_MIXED)
+            return refuse(why, E_BADSTORE, "a checkpoint's feature bits do not fit together");
         if (e->disk > CKPT_DISK_CONSISTENT || !memchr(e->label, 0, sizeof e->label))
             return refuse(why, E_BADSTORE, "a checkpoint's table entry is out of range");
         if (!entry_parent_sane(table, i))

@@ -40,8 +40,9 @@
 #define ENTRY_FEATURE_PARENT BIT(1)    /* incremental: what it does not have is in the parent */
 #define ENTRY_FEATURE_MERGED BIT(2)    /* several segments; what its meta record says of kind and parent is of before */
 #define ENTRY_FEATURE_REST BIT(3)      /* no checkpoint any more: what its one child has not taken over yet */
+#define ENTRY_FEATURE_MIXED BIT(5)     /* with ANY_ORDER: not within an extent, either */
 #define ENTRY_FEATURES_REQUIRED                                                                                        \
-    (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT | ENTRY_FEATURE_MERGED | ENTRY_FEATURE_REST)
+    (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT | ENTRY_FEATURE_MERGED | ENTRY_FEATURE_REST | ENTRY_FEATURE_MIXED)
 /* Bits of disk_entry.flags; unknown ones are kept as they were found. */
 #define ENTRY_FLAG_PINNED BIT(0)    /* not to be deleted */
 #define ENTRY_FLAG_AUTOMATIC BIT(1) /* taken by the clock: may make room for younger ones */

@@ -68,6 +68,13 @@ void extent_pack(struct extent *x, struct disk_record *record, uint8_t *out, voi
     x->pages = x->run_count = 0;
 }
 
+struct disk_page_run pages_run_at(const uint8_t *payload, uint32_t i)
+{
+    struct disk_page_run run;
+    memcpy(&run, payload + i * sizeof run, sizeof run);
+    return run;
+}
+
 /* Leave the hidden range and finished ranges behind. */
 static void cursor_settle(struct page_cursor *c)
 {
@@ -115,18 +122,29 @@ static bool run_in_ram(const struct ckpt_layout *layout, const struct disk_page_
     return at >= end;
 }
 
-/* The runs at the start of a payload that is long enough for them: ascending from *next on, in RAM, not hidden. */
+static bool comes_twice(const uint8_t *payload, uint32_t i, const struct disk_page_run *run)
+{
+    for (uint32_t j = 0; j < i; j++) {
+        struct disk_page_run other = pages_run_at(payload, j);
+        if (run->first < other.first + other.count && other.first < run->first + run->count)
+            return true;
+    }
+    return false;
+}
+
+/* The runs at the start of a payload that is long enough for them: ascending from *next on (NULL: in any order, but no
+   page twice), in RAM, not hidden. */
 static bool runs_sane(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
                       uint64_t *next, uint64_t *pages)
 {
     *pages = 0;
     for (uint32_t i = 0; i < record->runs; i++) {
-        struct disk_page_run run;
-        memcpy(&run, payload + i * sizeof run, sizeof run);
-        if (run.count == 0 || run.first < *next || run.first > UINT64_MAX / PAGE_BYTES - run.count ||
-            !run_in_ram(layout, &run))
+        struct disk_page_run run = pages_run_at(payload, i);
+        if (run.count == 0 || run.first > UINT64_MAX / PAGE_BYTES - run.count || !run_in_ram(layout, &run) ||
+            (next ? run.first < *next : comes_twice(payload, i, &run)))
             return false;
-        *next = run.first + run.count;
+        if (next)
+            *next = run.first + run.count;
         *pages += run.count;
     }
     return true;
@@ -135,10 +153,10 @@ static bool runs_sane(const struct ckpt_layout *layout, const struct disk_record
 enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
                        uint64_t *floor, uint8_t *out)
 {
-    uint64_t pages, next = *floor;
+    uint64_t pages, next = floor ? *floor : 0;
     if (record->pages == 0 || record->pages > EXTENT_PAGES_MAX || record->runs == 0 || record->runs > record->pages ||
         record->payload_bytes < record->runs * sizeof(struct disk_page_run) ||
-        !runs_sane(layout, record, payload, &next, &pages) || pages != record->pages)
+        !runs_sane(layout, record, payload, floor ? &next : NULL, &pages) || pages != record->pages)
         return E_CHECKSUM;
     size_t head = record->runs * sizeof(struct disk_page_run), stored = record->payload_bytes - head;
     size_t raw = record->pages * PAGE_BYTES;
@@ -151,7 +169,8 @@ enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_recor
     } else {
         return E_CHECKSUM;
     }
-    *floor = next;
+    if (floor)
+        *floor = next;
     return E_OK;
 }
 

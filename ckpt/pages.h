@@ -21,7 +21,7 @@ struct extent {
     uint32_t run_count, pages;
 };
 
-/* Copy one page in, unless it lies where it is to be; ascending page numbers. true: the extent is full now and must be packed before the next one. */
+/* Copy one page in, unless it lies where it is to be. true: the extent is full now and must be packed before the next one. */
 bool extent_add(struct extent *x, uint64_t page, const void *content);
 
 /* Number of the page behind the last one added; 0 when it is empty. */
@@ -42,8 +42,11 @@ void page_cursor_start(struct page_cursor *c, const struct ckpt_layout *layout);
 /* The next RAM page outside the hidden range; false when there is none. */
 bool page_cursor_step(struct page_cursor *c, uint64_t *page);
 
-/* Check an extent's runs: counts add up, pages ascend from *floor on, each in RAM and not hidden. Moves *floor behind
-   the last page. Then unpack its pages to out, EXTENT_RAW_MAX bytes. E_OK, or E_CHECKSUM: not what a writer writes. */
+/* Run number i at the start of a payload that has as many. */
+struct disk_page_run pages_run_at(const uint8_t *payload, uint32_t i);
+
+/* Check an extent's runs: counts add up, pages ascend from *floor on (NULL: in any order, none twice), each in RAM and not
+   hidden. Moves *floor behind the last page. Then unpack its pages to out, EXTENT_RAW_MAX bytes. E_OK, or E_CHECKSUM: not what a writer writes. */
 enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
                        uint64_t *floor, uint8_t *out) MUST_USE;
 

@@ -121,13 +121,6 @@ static enum err on_meta(struct walk *w, const struct ckpt_visitor *v)
     return v->meta ? v->meta(v->ctx, w->meta) : E_OK;
 }
 
-static struct disk_page_run run_at(const struct store *s, uint32_t i)
-{
-    struct disk_page_run run;
-    memcpy(&run, s->payload + i * sizeof run, sizeof run);
-    return run;
-}
-
 /* A full checkpoint has no use for them: what it does not have is zero. */
 static enum err on_zeros(struct walk *w, const struct ckpt_visitor *v)
 {
@@ -138,7 +131,7 @@ static enum err on_zeros(struct walk *w, const struct ckpt_visitor *v)
     enum err e = zero_runs_check(&w->meta->layout, &w->record, s->payload, &w->zero_floor, &pages);
     w->zeros += pages;
     for (uint32_t i = 0; v->zeros && !e && i < w->record.runs; i++) {
-        struct disk_page_run run = run_at(s, i);
+        struct disk_page_run run = pages_run_at(s->payload, i);
         e = v->zeros(v->ctx, run.first, run.count);
     }
     return e;
@@ -153,13 +146,14 @@ static enum err on_pages(struct walk *w, const struct ckpt_visitor *v)
     w->totals.extents++;
     if (w->record.flags & RECORD_FLAG_ZERO)
         return on_zeros(w, v);
-    enum err e = extent_unpack(&w->meta->layout, &w->record, s->payload, &w->floor, s->stage);
+    uint64_t *floor = has_feature(w, ENTRY_FEATURE_MIXED) ? NULL : &w->floor;
+    enum err e = extent_unpack(&w->meta->layout, &w->record, s->payload, floor, s->stage);
     if (e)
         return e;
     w->totals.pages += w->record.pages;
     w->totals.raw_bytes += w->record.pages * PAGE_BYTES;
     for (uint32_t i = 0; v->pages && !e && i < w->record.runs; i++) {
-        struct disk_page_run run = run_at(s, i);
+        struct disk_page_run run = pages_run_at(s->payload, i);
         e = v->pages(v->ctx, run.first, run.count, s->stage + offset);
         offset += run.count * PAGE_BYTES;
     }

@@ -236,6 +236,14 @@ static enum err put_zero_page(struct ckpt_writer *w, uint64_t page)
     return e ? e : zero_runs_add(&w->zeros, page) ? E_OK : E_INTERNAL;
 }
 
+static enum err add_page(struct ckpt_writer *w, uint64_t page, const void *content)
+{
+    if (page < extent_end(&w->extent))
+        w->entry.features_required |= ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_MIXED;
+    w->totals.pages++;
+    return extent_add(&w->extent, page, content) ? put_extent(w) : E_OK;
+}
+
 enum err ckpt_put_page(struct ckpt_writer *w, uint64_t page, const void *content)
 {
     if (w->failed)
@@ -247,13 +255,7 @@ enum err ckpt_put_page(struct ckpt_writer *w, uint64_t page, const void *content
     w->next_page = page + 1;
     if (page_is_zero(content))
         return fail(w, put_zero_page(w, page));
-    if (page < extent_end(&w->extent)) { /* it ascends in itself, whatever the order is */
-        enum err e = put_extent(w);
-        if (e)
-            return e;
-    }
-    w->totals.pages++;
-    return extent_add(&w->extent, page, content) ? put_extent(w) : E_OK;
+    return add_page(w, page, content);
 }
 
 enum err ckpt_skip_page(struct ckpt_writer *w, uint64_t page)
@@ -365,8 +367,7 @@ void ckpt_append_begin(struct ckpt_writer *w, struct store *s, const struct disk
 enum err ckpt_append_page(struct ckpt_writer *w, uint64_t page, const void *content)
 {
     w->totals.unchanged--;
-    w->totals.pages++;
-    return extent_add(&w->extent, page, content) ? put_extent(w) : E_OK;
+    return add_page(w, page, content);
 }
 
 enum err ckpt_append_zero(struct ckpt_writer *w, uint64_t page)

@@ -5,14 +5,16 @@
 #include "bits.h"
 #include "ckpt/hash.h"
 #include "ckpt/pages.h"
+#include "ckpt/twins.h"
 #include "clock.h"
 #include "cpu.h"
 #include "hostmem.h"
 
 static struct hash128 *hashes; /* by page number; of the checkpoint `id`, or of the one under way */
 static uint64_t pages, key;
-static uint64_t id, seed; /* 0: none */
-static uint64_t parent;   /* of the one under way */
+static uint64_t id, seed;  /* 0: none */
+static uint64_t parent;    /* of the one under way */
+static struct twins twins; /* in hashes, where those of a full one under way are not known yet */
 
 enum err base_init(const struct ckpt_layout *layout)
 {
@@ -34,6 +36,7 @@ void base_begin(uint64_t on)
 {
     parent = on;
     id = 0;
+    twins.end = 0;
 }
 
 bool base_unchanged(uint64_t page, const void *content)
@@ -46,6 +49,23 @@ bool base_unchanged(uint64_t page, const void *content)
     bool same = parent && was->low == now.low && was->high == now.high;
     *was = now;
     return same;
+}
+
+void base_survey_begin(void *scratch, size_t bytes)
+{
+    if (hashes)
+        twins_begin(&twins, hashes, scratch, bytes);
+}
+
+void base_survey(uint64_t page, const void *content)
+{
+    if (hashes && page < pages)
+        twins_look(&twins, page, content);
+}
+
+uint64_t base_twin(uint64_t page)
+{
+    return twins_next(&twins, page);
 }
 
 void base_is(const struct store *s, uint64_t committed)

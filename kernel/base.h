@@ -15,6 +15,12 @@ uint64_t base_find(const struct store *s);
 void base_begin(uint64_t parent);
 /* Each page of it that may have changed, with its content: true if it is as in the parent. */
 bool base_unchanged(uint64_t page, const void *content);
+/* Of a full one, before the first page: each page in ascending order, with its content, or NULL if that is not known.
+   scratch: until all have been looked at. */
+void base_survey_begin(void *scratch, size_t bytes);
+void base_survey(uint64_t page, const void *content);
+/* Before base_unchanged() of the page: another one that may be the same (ckpt/twins.h); 0: none. */
+uint64_t base_twin(uint64_t page);
 /* It is committed under this id. */
 void base_is(const struct store *s, uint64_t id);
 /* Memory is something else now: a restore. */

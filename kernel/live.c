@@ -164,6 +164,19 @@ enum err live_take(uint64_t *page, void *to)
     return e;
 }
 
+const void *live_peek(uint64_t page)
+{
+    return cow_untouched(&cow, page) ? phys_to_virt((hpa_t){page * PAGE_BYTES}) : NULL;
+}
+
+bool live_take_same(uint64_t page, const void *content)
+{
+    lock_take(&second_level_lock);
+    bool same = page < cow.pages && cow_take_same(&cow, page, phys_to_virt((hpa_t){page * PAGE_BYTES}), content);
+    lock_release(&second_level_lock);
+    return same;
+}
+
 void live_end(void)
 {
     lock_take(&second_level_lock);

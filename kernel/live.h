@@ -24,6 +24,10 @@ void live_begin(void);
 /* The next page as of the cut; E_ALREADY: only its number, for nobody has written to it since the cut before, if
    live_skip_clean() was asked for. */
 enum err live_take(uint64_t *page, void *to) MUST_USE;
+/* The page, if it is still as it was at the cut and was not taken yet; NULL otherwise. It may be written at any moment. */
+const void *live_peek(uint64_t page);
+/* Take this page, if live_peek() would give it and its content is the one given. */
+bool live_take_same(uint64_t page, const void *content) MUST_USE;
 void live_end(void);
 /* Afterwards, where the CPU has dirty bits: some more of memory may be written without a fault; what the guest writes there is
    known by them. False: there is nothing left to do. */

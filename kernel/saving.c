@@ -197,10 +197,31 @@ static void breathe(void *ctx, uint64_t done, uint64_t total)
     b->turn_us = min_u64(b->since - begin, TURN_MAX_US);
 }
 
+/* to: what was taken last is still in it. */
 static enum err next_page(void *ctx, uint64_t *page, void *to)
 {
-    (void)ctx;
-    return live_take(page, to);
+    uint64_t *twin = ctx;
+    enum err e = E_OK;
+    if (*twin && !live_pressed() && live_take_same(*twin, to))
+        *page = *twin;
+    else
+        e = live_take(page, to);
+    *twin = e ? 0 : base_twin(*page);
+    return e;
+}
+
+/* A full checkpoint: which pages are the same? If the pool is full before all have been looked at, then of those only. */
+static void survey(const struct ckpt_progress *turns)
+{
+    struct page_cursor at;
+    uint64_t page, done = 0;
+    page_cursor_start(&at, layout);
+    base_survey_begin(checkpoint_store()->io[0], STORE_IO_BYTES);
+    while (!live_pressed() && page_cursor_step(&at, &page)) {
+        base_survey(page, live_peek(page));
+        if (turns && ++done % EXTENT_PAGES_MAX == 0)
+            turns->step(turns->ctx, 0, 0);
+    }
 }
 
 static bool page_unchanged(void *ctx, uint64_t page, const void *content)
@@ -227,6 +248,8 @@ static enum err write_stopped(const struct ckpt_request *request, struct ckpt_re
     bool gateway_in = guest.gateway_installed;
     if (gateway_in)
         gateway_install_hide();
+    if (live_ready() && !request->meta.parent)
+        survey(NULL);
     enum err e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
     if (gateway_in)
         gateway_install_show_again();
@@ -273,6 +296,8 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
     request->progress = saving_turns_begin();
     if (request->meta.parent)
         live_skip_clean();
+    else
+        survey(request->progress);
     enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
     live_end();
     open_again();
@@ -282,6 +307,7 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
 
 static enum err save(struct ckpt_request *request, struct ckpt_result *result)
 {
+    uint64_t twin = 0;
     bool alone = !bus_masters_active(), live = alone && live_ready();
     if (!alone && machine.options.unknown_dma == DMA_CHOICE_REFUSE)
         return E_DMA;
@@ -289,6 +315,7 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
         request->next = next_page;
         request->unchanged = page_unchanged;
         request->page_buffer = page_buffer;
+        request->page_ctx = &twin;
         live_prepare();
     }
     if (live && guest.mode == MODE_NATIVE) {

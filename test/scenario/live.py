@@ -10,6 +10,7 @@ from saving_tools import committed, sojstore
 from scenario import check, scenario
 
 MARKS = 6
+MIB = 1 << 20
 
 
 def last_checkpoint(m):
@@ -82,6 +83,24 @@ def incremental(m):
     check(committed(image) == [row["id"] for row in left[:-1]], f"the store has {committed(image)}")
     done = sojstore("verify", image)
     check(done.returncode == 0, f"sojstore verify: {done.stdout}")
+
+
+@scenario(rigs=("qemu",), timeout=120)
+def stored_once(m):
+    """Identical pages take their place in a full checkpoint once: 16 MiB of copies of noise cost next to nothing, and come back."""
+    steps.boot(m)
+    m.guest.run("dd if=/dev/urandom of=/tmp/noise bs=1M count=8 2>/dev/null", 30 * m.slow)
+    one = steps.checkpoint(m)
+    m.guest.run("cp /tmp/noise /tmp/a && cp /tmp/noise /tmp/b", 30 * m.slow)
+    m.sojourn.run("checkpoint --full", 60 * m.slow)
+    three = steps.checkpoints(m)[-1]
+    check(three["kind"] == "full" and three["pages"] > one["pages"] + 3000, f"pages: {one} {three}")
+    check(three["bytes"] < one["bytes"] + 2 * MIB, f"16 MiB of copies took {three['bytes'] - one['bytes']} bytes")
+    sums = m.guest.run("md5sum /tmp/noise /tmp/a /tmp/b", 30 * m.slow)
+    check(len({line.split()[0] for line in sums.strip().splitlines()}) == 1, sums)
+    m.guest.run("rm /tmp/noise /tmp/a /tmp/b", 30 * m.slow)
+    steps.restore(m)
+    check(m.guest.run("md5sum /tmp/noise /tmp/a /tmp/b", 30 * m.slow) == sums, "the files differ after the restore")
 
 
 @scenario(rigs=("qemu",), timeout=120, alone=("qemu",))

@@ -124,6 +124,38 @@ START_TEST(full_pool_refuses_and_recovers)
 }
 END_TEST
 
+/* Twins are taken out of turn, and only if nobody has them and they are what they should be. */
+START_TEST(the_same_one_is_taken_once)
+{
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        fresh(seed);
+        enum err e = E_OK;
+        unsigned same = 0;
+        while (!e) {
+            unsigned p = (unsigned)rand() % PAGES;
+            bool untouched = wanted(p) && !memcmp(memory[p], cut[p], PAGE_BYTES) && !times[p] && cow_untouched(&cow, p);
+            bool other = rand() % 2;
+            const void *content = other ? memory[(p + 1) % PAGES] : cut[p];
+            bool takes = cow_take_same(&cow, p, memory[p], content);
+            ck_assert_int_eq(takes, untouched && !memcmp(content, memory[p], PAGE_BYTES));
+            if (takes) {
+                same++;
+                times[p]++;
+                memcpy(got[p], content, PAGE_BYTES);
+                ck_assert(!cow_untouched(&cow, p));
+            }
+            (void)!write_to((unsigned)rand() % PAGES);
+            e = take();
+        }
+        ck_assert_int_eq(e, E_NOTFOUND);
+        ck_assert_uint_gt(same, 10);
+        all_is_the_cut();
+    }
+    ck_assert(!cow_take_same(&cow, PAGES, memory[0], memory[0]));
+    ck_assert(!cow_untouched(&cow, PAGES));
+}
+END_TEST
+
 START_TEST(a_failed_read_is_told)
 {
     fresh(9);
@@ -141,6 +173,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, taken_is_the_cut);
     tcase_add_test(t, full_pool_refuses_and_recovers);
+    tcase_add_test(t, the_same_one_is_taken_once);
     tcase_add_test(t, a_failed_read_is_told);
     suite_add_tcase(s, t);
     return s;

@@ -96,6 +96,50 @@ START_TEST(full_extent_fits)
 }
 END_TEST
 
+/* In any order, but no page twice. */
+START_TEST(mixed_runs)
+{
+    static const uint64_t numbers[] = {40, 3, 41, 4, 129, 20, 42, 43};
+    for (size_t twice = 0; twice <= ARRAY_LEN(numbers); twice++) {
+        setup();
+        for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+            fill(numbers[i], false);
+            ck_assert(!extent_add(&x, numbers[i], page));
+        }
+        if (twice < ARRAY_LEN(numbers))
+            extent_add(&x, numbers[twice], page);
+        extent_pack(&x, &r, out, lz4_state);
+        uint64_t floor = 0;
+        ck_assert_int_eq(extent_unpack(&layout, &r, out, &floor, back), E_CHECKSUM);
+        ck_assert_int_eq(extent_unpack(&layout, &r, out, NULL, back),
+                         twice < ARRAY_LEN(numbers) ? E_CHECKSUM : E_OK);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        ck_assert_uint_eq(back[i * PAGE_BYTES + 17], numbers[i]);
+}
+END_TEST
+
+/* What ckpt/twins.h relies on: a page of noise behind the same one costs next to nothing, also the sixtieth. */
+START_TEST(the_same_again_costs_little)
+{
+    fill(0, true);
+    layout.hidden.bytes = 0;
+    for (uint64_t i = 0; i < 60; i++)
+        ck_assert(!extent_add(&x, 30 + i, page));
+    extent_pack(&x, &r, out, lz4_state);
+    ck_assert_uint_lt(r.payload_bytes, PAGE_BYTES + 60 * 40);
+    setup();
+    for (uint64_t i = 0; i < 20; i++) {
+        fill(0, true);
+        ck_assert(!extent_add(&x, 30 + i, page));
+        ck_assert(!extent_add(&x, 100 + i, page));
+    }
+    extent_pack(&x, &r, out, lz4_state);
+    ck_assert_uint_lt(r.payload_bytes, 20 * (PAGE_BYTES + 200));
+    ck_assert_int_eq(extent_unpack(&layout, &r, out, NULL, back), E_OK);
+}
+END_TEST
+
 static void two_runs(void)
 {
     setup();
@@ -294,6 +338,8 @@ static Suite *pages_suite(void)
     tcase_add_test(t, state_fits);
     tcase_add_test(t, round_trip_packed_and_raw);
     tcase_add_test(t, full_extent_fits);
+    tcase_add_test(t, mixed_runs);
+    tcase_add_test(t, the_same_again_costs_little);
     tcase_add_test(t, what_no_writer_makes_is_refused);
     tcase_add_test(t, corrupt_lz4_never_leaves_its_buffers);
     tcase_add_test(t, zero_runs_take_any_order);
