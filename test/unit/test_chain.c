@@ -29,8 +29,9 @@ START_TEST(every_point_of_a_chain)
             ck_assert_uint_eq(e->zero_pages, zero);
             ck_assert_uint_eq(e->parent, i);
             ck_assert_uint_eq(e->kind, i ? CKPT_INCREMENTAL : CKPT_FULL);
-            ck_assert_uint_eq(e->features_required, (i ? ENTRY_FEATURE_PARENT : 0) |
-                                                        (kind != ASCENDING ? ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_MIXED : 0));
+            ck_assert_uint_eq(e->features_required,
+                              (i ? ENTRY_FEATURE_PARENT : 0) |
+                                  (kind != ASCENDING ? ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_MIXED : 0));
             ck_assert_uint_eq(store_chain_length(&st, e->id), i + 1);
             ck_assert_int_eq(ckpt_verify(&st, e->id, NULL), E_OK);
             restores_to(e->id, model[i]);

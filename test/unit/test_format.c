@@ -99,9 +99,7 @@ START_TEST(other_versions_are_refused)
         setup();
         table[1].features_required = BIT(bit);
         /* 1: a parent, but there is none; 3: a rest, but nobody it is for; 5: in no order within a record, but in one else */
-        enum err want = bit == 0 || bit == 2                ? E_OK
-                        : bit == 1 || bit == 3 || bit == 5 ? E_BADSTORE
-                                                            : E_STOREVERSION;
+        enum err want = bit == 0 || bit == 2 ? E_OK : bit == 1 || bit == 3 || bit == 5 ? E_BADSTORE : E_STOREVERSION;
         ck_assert_msg(both() == want, "bit %u: %s", bit, err_name(both()));
     }
 }

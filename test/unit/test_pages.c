@@ -111,8 +111,7 @@ START_TEST(mixed_runs)
         extent_pack(&x, &r, out, lz4_state);
         uint64_t floor = 0;
         ck_assert_int_eq(extent_unpack(&layout, &r, out, &floor, back), E_CHECKSUM);
-        ck_assert_int_eq(extent_unpack(&layout, &r, out, NULL, back),
-                         twice < ARRAY_LEN(numbers) ? E_CHECKSUM : E_OK);
+        ck_assert_int_eq(extent_unpack(&layout, &r, out, NULL, back), twice < ARRAY_LEN(numbers) ? E_CHECKSUM : E_OK);
     }
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         ck_assert_uint_eq(back[i * PAGE_BYTES + 17], numbers[i]);
