@@ -273,6 +273,7 @@ static enum err restore_stopped(char *text, size_t len)
     bool ahead = !tsc_writable() && cpu_rdtsc() > restoring.cpus[0].tsc;
     struct dev_restore_clock clock = {.same_power_cycle = ahead || saving_made_here(id)};
     lose_guest();
+    tsc_debt_put_adjust(restoring.cpus);
     e = ckpt_restore_devices(&restoring, &clock);
     if (!e)
         e = smp_each(restore_cpu, NULL);

@@ -152,9 +152,9 @@ static void on_cpuid(struct cpu *c, const struct vm_exit *x)
         if (virt_env.visible)
             r.ecx |= CPUID1_ECX_HYPERVISOR;
     } else if (leaf == CPUID_STRUCTURED && sub == 0) {
-        /* A cold restore writes the TSC, and that shows in IA32_TSC_ADJUST (SDM 3B 17.17.3 "Time-Stamp Counter
+        /* A cold restore writes the TSC, and that shows in IA32_TSC_ADJUST (SDM 3B 18.17.3 "Time-Stamp Counter
            Adjustment"). A guest that knows the register, Linux for one, would take the write back: its clock would
-           stand still for as long as it had been up at the cut. */
+           stand still for as long as it had been up at the cut. The register itself is the guest's. */
         r.ebx &= ~CPUID7_EBX_TSC_ADJUST;
         r.ecx &= ~CPUID7_ECX_OSPKE;
         if (cr4 & CR4_PKE)

@@ -67,6 +67,27 @@ static enum err move_tsc(struct cpu *c)
     return E_OK;
 }
 
+static const struct vcpu_state *states;
+
+static enum err put_adjust(struct cpu *c)
+{
+    const struct vcpu_state *s = &states[c->index];
+    cpu_wrmsr(MSR_IA32_TSC_ADJUST, (s->msr_present & BIT(VMSR_TSC_ADJUST) ? s : states)->msr[VMSR_TSC_ADJUST]);
+    return E_OK;
+}
+
+void tsc_debt_put_adjust(const struct vcpu_state *of)
+{
+    uint64_t before;
+    if (!writable || !has_adjust || !(of->msr_present & BIT(VMSR_TSC_ADJUST)) ||
+        !cpu_rdmsr_safe(MSR_IA32_TSC_ADJUST, &before))
+        return;
+    states = of;
+    enum err e = smp_each(put_adjust, NULL);
+    (void)e; /* cannot fail */
+    clock_tsc_moved(before, of->msr[VMSR_TSC_ADJUST]);
+}
+
 enum err tsc_debt_set(uint64_t value)
 {
     uint64_t before = cpu_rdtsc();

@@ -7,6 +7,7 @@
 
 #include "err.h"
 #include "types.h"
+#include "vcpu_state.h"
 
 /* Once at boot: can the TSC be written? */
 void tsc_debt_probe(void);
@@ -14,6 +15,12 @@ bool tsc_writable(void);
 /* Make RDTSC read value, at least for the guest: E_OK: written; E_TSC: not, the rest is owed (or nothing, if the counter
    is ahead). On every CPU by the same step; all are stopped. For the restore of the clocks. */
 enum err tsc_debt_set(uint64_t value);
+/* The first step of a restore's clocks, all CPUs stopped: IA32_TSC_ADJUST as it was at the cut, on every CPU (index i: of
+   CPU i; one that was held then is given the first one's). What a counter has counted since reset cannot be written, and
+   RDTSC reads that plus the adjustment (SDM 3B 18.17.3 "Time-Stamp Counter Adjustment"). So after this, in place, each
+   counter reads what it would if the guest had gone on; cold, they differ from each other as they did, and
+   tsc_debt_set() moves all of them, and the adjustments with them, by one step. Does nothing on a CPU without the register. */
+void tsc_debt_put_adjust(const struct vcpu_state *of);
 /* The control structure was loaded: put the debt into it. */
 void tsc_debt_apply(void);
 /* Cycles owed; 0: the guest may be native. */

@@ -109,7 +109,7 @@ static const struct row rows[] = {
     {.name = "pat", .kind = MSR, .number = MSR_PAT, .how = RULE, .flip = BIT(56)},
     {.name = "debugctl", .kind = MSR, .number = MSR_DEBUGCTL, .how = RANDOM, .set = DEBUGCTL_LBR | DEBUGCTL_BTF, .flip = DEBUGCTL_LBR},
     {.name = "tsc_aux", .kind = MSR, .number = MSR_TSC_AUX, .how = RANDOM, .mask = MASK(31, 0), .leaf = EXTENDED, .reg = REG_EDX, .bit = 27, .flip = 16},
-    {.name = "tsc_adjust", .kind = MSR, .number = MSR_IA32_TSC_ADJUST, .how = RANDOM, .mask = MASK(15, 0), .leaf = STRUCTURED, .reg = REG_EBX, .bit = 1, .flip = 1},
+    {.name = "tsc_adjust", .kind = MSR, .number = MSR_IA32_TSC_ADJUST, .how = RANDOM, .mask = MASK(15, 0), .flip = 1},
     {.name = "misc_enable", .kind = MSR, .number = MSR_MISC_ENABLE, .how = KEEP, .flip = 1},
     {.name = "spec_ctrl", .kind = MSR, .number = MSR_SPEC_CTRL, .how = RANDOM, .mask = 1, .leaf = STRUCTURED, .reg = REG_EDX, .bit = EDX_SPEC_CTRL, .flip = 1},
     {.name = "xss", .kind = MSR, .number = MSR_XSS, .how = KEEP, .leaf = XSTATE, .reg = REG_EAX, .bit = 3},

@@ -41,6 +41,7 @@ static uint64_t hpet_config, hpet_counter;
 static bool takes_writes, faults, has_adjust_msr;
 static int64_t offset[CPUS];
 static unsigned offsets_set, moved, sends;
+static uint64_t host_moved; /* by how much the host has been told that its clock has moved */
 
 static uint64_t fake_rdtsc(void)
 {
@@ -70,7 +71,7 @@ static bool fake_rdmsr_safe(uint32_t msr, uint64_t *value)
     return true;
 }
 
-/* SDM 3B 17.17.3: a write to either moves the other by the same amount. */
+/* SDM 3B 18.17.3 "Time-Stamp Counter Adjustment": a write to either moves the other by the same amount. */
 static bool fake_wrmsr_safe(uint32_t msr, uint64_t value)
 {
     if (faults)
@@ -115,8 +116,7 @@ uint64_t clock_tsc_hz(void)
 
 void clock_tsc_moved(uint64_t before, uint64_t after)
 {
-    (void)before;
-    (void)after;
+    host_moved += after - before;
     moved++;
 }
 
@@ -179,7 +179,7 @@ static void start(bool settable)
     cpu_count = CPUS;
     for (uint32_t i = 0; i < CPUS; i++) {
         cpus[i] = &machine_cpus[i];
-        cpus[i]->vcpu.cpu = i;
+        cpus[i]->vcpu.cpu = cpus[i]->index = i;
         cpus[i]->present = true;
         written[i] = 3 * i; /* nothing is ever quite in step */
         adjust_msr[i] = 77 + 3 * i;
@@ -193,6 +193,7 @@ static void start(bool settable)
     takes_writes = has_adjust_msr = settable;
     faults = false;
     offsets_set = moved = sends = 0;
+    host_moved = 0;
     env_clock_us = 10 * SETTLE_US; /* the host has been up for a while */
     tsc_debt_probe();
     debt = 0;
@@ -252,6 +253,98 @@ START_TEST(all_counters_move_by_the_same)
             ck_assert_uint_eq(adjust_msr[i], 77 + written[i]);
         }
         ck_assert_uint_lt(tsc() - 9 * NOW, 10 * READ_CYCLES);
+    }
+}
+END_TEST
+
+/* A checkpoint in which each CPU had its own adjustment. */
+static void at_the_cut(struct vcpu_state *of)
+{
+    memset(of, 0, CPUS * sizeof *of);
+    for (unsigned i = 0; i < CPUS; i++) {
+        of[i].msr_present = BIT(VMSR_TSC_ADJUST) | BIT(VMSR_PAT);
+        of[i].msr[VMSR_TSC_ADJUST] = 100000u * i - 7000u;
+    }
+}
+
+/* In place: whatever the guest has done to its counters since the cut is undone. */
+START_TEST(the_adjustment_of_the_cut_comes_back)
+{
+    static struct vcpu_state of[CPUS];
+    start(true);
+    at_the_cut(of);
+    uint64_t reset_to_now[CPUS];
+    for (unsigned i = 0; i < CPUS; i++)
+        reset_to_now[i] = written[i] - adjust_msr[i];
+    uint64_t leader = written[0];
+    tsc_debt_put_adjust(of);
+    ck_assert_uint_eq(orders, 1);
+    for (unsigned i = 0; i < CPUS; i++) {
+        ck_assert_uint_eq(adjust_msr[i], of[i].msr[VMSR_TSC_ADJUST]);
+        ck_assert_uint_eq(written[i], reset_to_now[i] + adjust_msr[i]);
+    }
+    ck_assert_uint_eq(host_moved, written[0] - leader); /* to the cycle: no deadline of the host's moves */
+}
+END_TEST
+
+/* Cold: the leader's counter is what was decided, and the others differ from it as they did at the cut, whatever the
+   firmware or an earlier restore has left. */
+START_TEST(cold_the_differences_between_cpus_come_back)
+{
+    static struct vcpu_state of[CPUS];
+    for (unsigned restored_before = 0; restored_before < 2; restored_before++) {
+        start(true);
+        for (unsigned i = 0; i < CPUS; i++)
+            written[i] = adjust_msr[i] = restored_before * 12345678u * (i + 1);
+        at_the_cut(of);
+        tsc_debt_put_adjust(of);
+        ck_assert_int_eq(tsc_debt_set(9 * NOW), E_OK);
+        ck_assert_uint_lt(tsc() - 9 * NOW, 10 * READ_CYCLES);
+        for (unsigned i = 0; i < CPUS; i++) {
+            ck_assert_uint_eq(adjust_msr[i] - adjust_msr[0], of[i].msr[VMSR_TSC_ADJUST] - of[0].msr[VMSR_TSC_ADJUST]);
+            ck_assert_uint_eq(written[i] - written[0], adjust_msr[i] - adjust_msr[0]);
+        }
+        ck_assert_uint_eq(host_moved, written[0] - restored_before * 12345678u);
+    }
+}
+END_TEST
+
+/* A CPU that waited for its start-up IPI at the cut has no registers there. */
+START_TEST(a_held_cpu_keeps_step_with_the_first)
+{
+    static struct vcpu_state of[CPUS];
+    start(true);
+    at_the_cut(of);
+    memset(&of[1], 0, sizeof of[1]);
+    of[1].activity = ACTIVITY_WAIT_SIPI;
+    tsc_debt_put_adjust(of);
+    ck_assert_uint_eq(adjust_msr[0], of[0].msr[VMSR_TSC_ADJUST]);
+    ck_assert_uint_eq(adjust_msr[1], of[0].msr[VMSR_TSC_ADJUST]);
+    ck_assert_uint_eq(adjust_msr[2], of[2].msr[VMSR_TSC_ADJUST]);
+}
+END_TEST
+
+/* No such register here, or in the checkpoint; or a counter that cannot be set. */
+START_TEST(without_an_adjustment_nothing_is_written)
+{
+    static struct vcpu_state of[CPUS];
+    for (unsigned which = 0; which < 3; which++) {
+        start(which != 0);
+        at_the_cut(of);
+        if (which == 1) {
+            has_adjust_msr = false;
+            tsc_debt_probe();
+            memset(written, 0, sizeof written);
+        }
+        if (which == 2)
+            of[0].msr_present = BIT(VMSR_PAT);
+        uint64_t before[CPUS], msrs[CPUS];
+        memcpy(before, written, sizeof before);
+        memcpy(msrs, adjust_msr, sizeof msrs);
+        tsc_debt_put_adjust(of);
+        ck_assert_mem_eq(before, written, sizeof before);
+        ck_assert_mem_eq(msrs, adjust_msr, sizeof msrs);
+        ck_assert_uint_eq(moved, 0);
     }
 }
 END_TEST
@@ -357,6 +450,10 @@ static Suite *suite(void)
     tcase_add_test(t, a_counter_that_can_be_set);
     tcase_add_test(t, all_counters_move_by_the_same);
     tcase_add_test(t, the_debt_is_added_and_paid);
+    tcase_add_test(t, the_adjustment_of_the_cut_comes_back);
+    tcase_add_test(t, cold_the_differences_between_cpus_come_back);
+    tcase_add_test(t, a_held_cpu_keeps_step_with_the_first);
+    tcase_add_test(t, without_an_adjustment_nothing_is_written);
     tcase_add_test(t, a_cpu_that_does_not_come_puts_paying_off);
     tcase_add_test(t, nothing_owed_when_the_counter_is_ahead);
     tcase_add_test(t, what_cannot_be_paid);
