@@ -89,9 +89,12 @@ static void do_status(struct status_report *r)
     r->transitions.enter = guest.enters;
     r->transitions.leave = guest.leaves;
     r->transitions.refused = guest.refused;
-    if (guest.last_refusal)
-        (void)str_format(r->transitions.last_refusal, REPORT_TEXT_MAX, "%s: %s", err_name(guest.last_refusal),
-                         err_text(guest.last_refusal));
+    enum err last = guest.last_refusal;
+    if (last == E_DIGEST)
+        (void)str_format(r->transitions.last_refusal, REPORT_TEXT_MAX, "%s: %s", err_name(last), err_text(last));
+    else if (last)
+        (void)str_format(r->transitions.last_refusal, REPORT_TEXT_MAX, "%s: cpu %u: %s", err_name(last),
+                         guest.last_refusal_cpu, err_text(last));
     for (uint32_t i = 0; i < cpu_count; i++) {
         for (unsigned k = 0; k < EXIT_KIND_COUNT; k++)
             r->exits[k] += cpus[i]->exits[k];

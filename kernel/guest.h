@@ -35,7 +35,8 @@ struct guest {
 
     uint64_t enters, leaves, refused;
     enum err last_refusal;
-    uint32_t refusal_cpu;           /* whose it was */
+    uint32_t refusal_cpu;           /* whose fault the last attempt's failure was */
+    uint32_t last_refusal_cpu;      /* the same of last_refusal; not for E_DIGEST: the image is everybody's */
     uint64_t hidden_writes_dropped; /* any CPU; atomic */
     uint64_t stop_last_us, stop_max_us;
     uint64_t stop_cycles;    /* of the TSC: the last one */

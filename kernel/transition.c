@@ -100,6 +100,7 @@ void transition_refused(const char *which, enum err why)
 {
     guest.refused++;
     guest.last_refusal = why;
+    guest.last_refusal_cpu = guest.refusal_cpu;
     log_line("switch", "%s refused: %s: cpu=%u %s", which, err_name(why), guest.refusal_cpu, err_text(why));
 }
 

@@ -9,10 +9,15 @@
  *   vector     its own gate for NMIs
  *   flip PA    a byte of that physical page is inverted, at that address
  *   mode N     0 no paging, 1 PAE, 2 32-bit paging, 3 16-bit protected mode, 4 real mode; until the byte s comes
+ *   gate       (after idt) its own gate for NMIs, in that other place only
  *   self       an NMI to itself
- *   count      NMIs that its own handler took */
+ *   count      NMIs that its own handler took, on all CPUs
+ *   adjust V   IA32_TSC_ADJUST gets this value; "late": how much more the counter has moved than by the difference
+ *   clock      IA32_TSC_ADJUST, and the counter
+ *   cpu N WORD the same on that CPU, which waits for it with interrupts off */
 #include "cpu.h"
 #include "kit.h"
+#include "msr.h"
 
 #define LINE_BYTES 80u
 #define LOW_CODE 0x8000u
@@ -29,13 +34,15 @@ void odd_run(unsigned kind);
 static uint64_t copies[LEVELS][ENTRIES] ALIGNED(4096);
 static uint64_t other_idt[ENTRIES] ALIGNED(4096);
 static uint64_t kept_slot[ENTRIES], kept_gate[2];
-static bool idt_moved, tree_copied, root_copied, slot_gone, vector_own;
+static uint64_t own_gate[2], kept_other[2];
+static bool idt_moved, tree_copied, root_copied, slot_gone, vector_own, gate_own;
 static volatile uint64_t nmis;
+static const char *volatile asked[KIT_CPUS_MAX]; /* what this CPU is to do; NULL: nothing */
 
 bool guest_interrupt(struct kit_frame *f)
 {
     if (f->vector == KIT_VECTOR_NMI)
-        nmis++;
+        __atomic_fetch_add(&nmis, 1, __ATOMIC_SEQ_CST);
     return f->vector == KIT_VECTOR_NMI;
 }
 
@@ -45,10 +52,18 @@ static void copy(void *to, const void *from, size_t bytes)
         ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
 }
 
+static uint64_t *nmi_gate(uint64_t *idt)
+{
+    return (uint64_t *)((uint8_t *)idt + IDT_PAGE_OFFSET + GATE_BYTES * KIT_VECTOR_NMI);
+}
+
 static void toggle_idt(struct kit_cpu *cpu)
 {
     struct pseudo_descriptor d = cpu->idtr;
-    copy(other_idt, kit_idt, sizeof other_idt);
+    if (!idt_moved) {
+        copy(other_idt, kit_idt, sizeof other_idt);
+        copy(kept_other, nmi_gate(other_idt), sizeof kept_other);
+    }
     d.base = (uint64_t)other_idt + IDT_PAGE_OFFSET;
     cpu_lidt(idt_moved ? &cpu->idtr : &d);
     idt_moved = !idt_moved;
@@ -94,7 +109,7 @@ static void toggle_slot(void)
 
 static void toggle_vector(void)
 {
-    uint64_t *gate = (uint64_t *)((uint8_t *)kit_idt + IDT_PAGE_OFFSET + GATE_BYTES * KIT_VECTOR_NMI);
+    uint64_t *gate = nmi_gate(kit_idt);
     if (!vector_own) {
         copy(kept_gate, gate, sizeof kept_gate);
         kit_set_gate(KIT_VECTOR_NMI, (void (*)(void))(uint64_t)(kit_entries + GATE_BYTES * KIT_VECTOR_NMI), 0,
@@ -105,13 +120,45 @@ static void toggle_vector(void)
     vector_own = !vector_own;
 }
 
-static void command(struct kit_cpu *cpu, const char *line)
+static void toggle_gate(void)
 {
-    const char *at = line;
+    copy(nmi_gate(other_idt), gate_own ? kept_other : own_gate, sizeof own_gate);
+    gate_own = !gate_own;
+}
+
+static void adjust(uint64_t value)
+{
+    uint64_t old = 0;
+    if (!cpu_rdmsr_safe(MSR_IA32_TSC_ADJUST, &old))
+        return say("odd adjust absent\n");
+    uint64_t before = cpu_rdtsc();
+    cpu_wrmsr(MSR_IA32_TSC_ADJUST, value);
+    say_field("odd late", cpu_rdtsc() - before - (value - old), 10);
+    say("\n");
+}
+
+static void show_clock(void)
+{
+    uint64_t value = 0;
+    (void)cpu_rdmsr_safe(MSR_IA32_TSC_ADJUST, &value);
+    say_field("odd adjust", value, 10);
+    say_field(" tsc", cpu_rdtsc(), 10);
+    say("\n");
+}
+
+static const char *next_word(const char *at)
+{
     while (*at && *at != ' ')
         at++;
     while (*at == ' ')
         at++;
+    return at;
+}
+
+/* False: no such word. */
+static bool carry_out(struct kit_cpu *cpu, const char *line)
+{
+    const char *at = next_word(line);
     uint64_t n = number(&at);
     if (word_is(line, "idt"))
         toggle_idt(cpu);
@@ -123,6 +170,12 @@ static void command(struct kit_cpu *cpu, const char *line)
         toggle_slot();
     else if (word_is(line, "vector"))
         toggle_vector();
+    else if (word_is(line, "gate"))
+        toggle_gate();
+    else if (word_is(line, "adjust"))
+        adjust(n);
+    else if (word_is(line, "clock"))
+        show_clock();
     else if (word_is(line, "flip"))
         *(volatile uint8_t *)n ^= 0xff;
     else if (word_is(line, "mode") && n < KINDS) {
@@ -131,24 +184,41 @@ static void command(struct kit_cpu *cpu, const char *line)
         odd_run((unsigned)n);
     } else if (word_is(line, "self"))
         kit_apic_send(cpu->apic_id, APIC_DELIVERY_NMI);
-    else if (!word_is(line, "count"))
-        return;
-    say("odd ");
-    say(line);
-    say_field(" nmis", nmis, 10);
-    say("\n");
+    else
+        return word_is(line, "count");
+    return true;
+}
+
+/* The first CPU leaves the console alone until the other one is done. */
+static bool command(struct kit_cpu *cpu, const char *line)
+{
+    if (!word_is(line, "cpu"))
+        return carry_out(cpu, line);
+    const char *at = next_word(line);
+    uint64_t n = number(&at);
+    if (!n || n >= kit_cpu_count)
+        return false;
+    asked[n] = next_word(next_word(line));
+    while (asked[n]) /* endless: until it has done it; the test waits with a deadline */
+        cpu_pause();
+    return true;
 }
 
 void guest_setup(void)
 {
     copy((void *)LOW_CODE, odd_low, (size_t)(odd_low_end - odd_low));
+    copy(own_gate, nmi_gate(kit_idt), sizeof own_gate);
 }
 
 void guest_other(struct kit_cpu *cpu)
 {
-    (void)cpu;
-    for (;;)
-        cpu_cli_hlt();
+    for (;;) {
+        if (asked[cpu->number]) {
+            (void)carry_out(cpu, asked[cpu->number]);
+            asked[cpu->number] = NULL;
+        }
+        cpu_pause();
+    }
 }
 
 void guest_main(void)
@@ -157,6 +227,11 @@ void guest_main(void)
     for (;;) {
         say("odd ready\n");
         kit_read_line(line, sizeof line);
-        command(&kit_cpus[0], line);
+        if (!command(&kit_cpus[0], line))
+            continue;
+        say("odd ");
+        say(line);
+        say_field(" nmis", nmis, 10);
+        say("\n");
     }
 }

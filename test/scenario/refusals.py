@@ -15,10 +15,11 @@ MODES = (("paging off", "E_MODE"), ("PAE paging", "E_GDT"), ("32-bit paging", "E
 SILENCE_S = 1.5
 
 
-def start(m):
+def start(m, store=(), **machine_has):
     m.power_cut()
-    steps.boot(m, "--guest", f"{ODD}:odd", wait=False, store=(), mem_mib=80)
+    image = steps.boot(m, "--guest", f"{ODD}:odd", wait=False, store=store, mem_mib=80, **machine_has)
     m.guest.expect("odd ready\r\n", 20 * m.slow, never="EXCEPTION[^\r]*")
+    return image
 
 
 def do(m, line):
@@ -141,3 +142,128 @@ def damaged_image(m):
     still_works(m)
     now = steps.status(m)["transitions"]
     check(now["enter"] >= before + 2 and "E_DIGEST" in now["last_refusal"], f"transitions: {now}")
+
+
+# ---- a CPU that is not the leading one -----------------------------------------------------------------------------
+
+OTHER = 1
+SEVERAL = {"qemu-svm": 4, "bochs-vmx": 2}
+
+
+def refused_for_other(m, command, code, mode):
+    """Refused for that CPU alone: named in the answer and in `status`; nothing was entered or left, and no NMI got lost."""
+    before = steps.status(m)["transitions"]
+    text = steps.refused(m, command, code)
+    check(text.startswith(f"cpu {OTHER}: "), f"{command}: the answer does not name CPU {OTHER}: {text!r}")
+    now = steps.status(m)
+    after = now["transitions"]
+    check(after["last_refusal"].startswith(f"{code}: cpu {OTHER}: "), f"{command}: last_refusal is {after['last_refusal']!r}")
+    check((after["enter"], after["leave"], after["refused"]) == (before["enter"], before["leave"], before["refused"] + 1), f"{command}: {before} -> {after}")
+    check((now["mode"], now["guest"]) == (mode, "running"), f"{command}: {now['mode']}, guest {now['guest']}")
+    check(m.virtualization_on() == (mode == "virtual"), f"{command} refused, but the CPU is not {mode}")
+
+
+@scenario(timeout=60)
+def refused_other_cpu_leave(m):
+    """A second CPU without paging, with PAE paging, in real mode: no CPU is left, it is named, later all are. An IDT of its own is no reason."""
+    start(m, cpus=SEVERAL[m.rig])
+    for number in (0, 1, 4):
+        m.guest.drop()
+        m.guest.send(f"cpu {OTHER} mode {number}\r")
+        m.guest.expect("odd away\r\n", 10 * m.slow)
+        time.sleep(0.1)
+        for _ in range(2):
+            refused_for_other(m, "leave", MODES[number][1], "virtual")
+        m.guest.send("s")
+        check(done(m, f"cpu {OTHER} mode {number}") == 0, "the guest was given Sojourn's NMIs")
+        still_works(m)
+        steps.to_virtual(m)
+    do(m, f"cpu {OTHER} idt")
+    still_works(m)
+    steps.to_virtual(m)
+    do(m, f"cpu {OTHER} idt")
+    still_works(m)
+
+
+@scenario(timeout=60)
+def refused_other_cpu_enter(m):
+    """A second CPU whose IDT has moved, and then one with a gate of its own for NMIs: not entered, named, entered when it is as it was."""
+    start(m, cpus=SEVERAL[m.rig])
+    steps.to_native(m)
+    do(m, f"cpu {OTHER} idt")
+    for _ in range(2):
+        refused_for_other(m, "enter", "E_GATEWAY", "native")
+        check(do(m, "count") == 0, "the guest was given Sojourn's NMIs")
+    do(m, "gate")  # of that IDT: the call does not get through to Sojourn any more
+    refused_for_other(m, "enter", "E_CPU", "native")
+    taken = do(m, "count")
+    check(taken >= 1, "the other CPU's own handler saw no NMI")
+    do(m, "gate")
+    refused_for_other(m, "enter", "E_GATEWAY", "native")
+    do(m, f"cpu {OTHER} idt")
+    steps.to_virtual(m)
+    steps.to_native(m)
+    check(do(m, "count") == taken, "the guest was given Sojourn's NMIs")
+
+
+# ---- the adjustment of the time-stamp counter ----------------------------------------------------------------------
+
+LATE_MAX = 5000  # cycles from one RDTSC to the next, with a WRMSR between them
+
+
+def adjustment(m, cpu):
+    """(IA32_TSC_ADJUST, the counter) as the guest reads them on that CPU."""
+    m.guest.drop()
+    line = f"cpu {cpu} clock" if cpu else "clock"
+    m.guest.send(line + "\r")
+    found = m.guest.expect(r"odd adjust=(\d+) tsc=(\d+)\r\n", 10 * m.slow)
+    done(m, line)
+    return int(found.group(1)), int(found.group(2))
+
+
+def adjust(m, cpu, value):
+    """Written, it reads so, and the counter has moved by the difference and no more."""
+    m.guest.drop()
+    line = f"cpu {cpu} adjust {value}" if cpu else f"adjust {value}"
+    m.guest.send(line + "\r")
+    late = int(m.guest.expect(r"odd late=(\d+)\r\n", 10 * m.slow).group(1))
+    done(m, line)
+    check(late < LATE_MAX, f"CPU {cpu}: the counter moved by {late} more than by the difference")
+    check(adjustment(m, cpu)[0] == value, f"CPU {cpu}: written {value}, read {adjustment(m, cpu)[0]}")
+
+
+def adjustments(m, cpus):
+    return [adjustment(m, cpu)[0] for cpu in range(cpus)]
+
+
+@scenario(rigs=("bochs",), timeout=90)
+def tsc_adjust(m):
+    """IA32_TSC_ADJUST of two CPUs: the guest's in both modes, as at the cut after a restore; after a cold one their difference is, and time goes on."""
+    cpus, cut = 2, [7000000, 9000000]
+    image = start(m, steps.STORE, cpus=cpus)
+    for cpu in range(cpus):
+        adjust(m, cpu, 3000000 + cpu)
+    steps.to_native(m)
+    check(adjustments(m, cpus) == [3000000, 3000001], f"left: {adjustments(m, cpus)}")
+    for cpu in range(cpus):
+        adjust(m, cpu, cut[cpu])
+    steps.to_virtual(m)
+    check(adjustments(m, cpus) == cut, f"entered: {adjustments(m, cpus)}")
+    at_cut = [adjustment(m, cpu)[1] for cpu in range(cpus)]
+    m.sojourn.run("checkpoint", 60 * m.slow)
+    for native in (False, True):
+        if native:
+            steps.to_native(m)
+        adjust(m, 0, 1)
+        adjust(m, 1, 500000000)
+        steps.restore(m)
+        check(adjustments(m, cpus) == cut, f"restored in place: {adjustments(m, cpus)}")
+        now = [adjustment(m, cpu)[1] for cpu in range(cpus)]
+        check(all(a <= b < a + 450000000 for a, b in zip(at_cut, now)), f"counters: {at_cut} -> {now}")
+    check(any("plan: in-place" in line for line in m.sojourn.run("log", 20 * m.slow)), "the TSC was set in place")
+    steps.again(m, image, "--options", "console=com2 settle=2 restore=latest", mem_mib=80, cpus=cpus)
+    m.sojourn.wake(60 * m.slow)
+    machine.wait_until("the checkpoint's guest runs", 20 * m.slow, lambda: steps.status(m)["guest"] == "running")
+    now = [adjustment(m, cpu) for cpu in range(cpus)]
+    check(now[1][0] - now[0][0] == cut[1] - cut[0], f"cold: {now}, at the cut {cut}")
+    check(all(a <= b[1] for a, b in zip(at_cut, now)) and now[0][1] - at_cut[0] < 10**11, f"cold: counters {at_cut} -> {now}")
