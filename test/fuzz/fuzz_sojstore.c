@@ -5,10 +5,7 @@
 /* UNITS: tools/sojstore_copy.c tools/sojstore_delete.c tools/sojstore_repair.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c */
 /* UNITS: ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
 /* LIBS: -llz4 */
-int sojstore_main(int argc, char **argv);
-#define main sojstore_main
-#include "tools/sojstore.c"
-#undef main
+#include "sojstore_host.h"
 
 #include "fuzz_image.h"
 
@@ -17,8 +14,6 @@ int sojstore_main(int argc, char **argv);
 
 #define PARTITION_AT 16u /* block: --partition, and --offset 64K */
 #define CORE_FILE_MAX (64u << 20)
-
-bool host_verbose;
 
 static bool wrote;
 static uint8_t *copy_bytes;
@@ -37,7 +32,7 @@ static enum err disk_begin(struct block_dev *dev, enum block_op op, uint64_t lba
     return image_begin(dev, op, lba, count, buf);
 }
 
-bool host_disk_open(struct block_dev *which, const char *path, bool writable)
+static bool open_disk(struct block_dev *which, const char *path, bool writable)
 {
     (void)writable;
     *which = image_dev;
@@ -51,27 +46,8 @@ bool host_disk_open(struct block_dev *which, const char *path, bool writable)
     return true;
 }
 
-void host_disk_close(struct block_dev *which)
-{
-    (void)which;
-}
-
-bool host_file_create(const char *path, uint64_t bytes)
-{
-    (void)path, (void)bytes;
-    return false;
-}
-
-bool host_same_file(const char *a, const char *b)
-{
-    return !strcmp(a, b);
-}
-
-bool host_random(uint8_t bytes[16])
-{
-    memset(bytes, 7, 16);
-    return true;
-}
+static const uint8_t random_bytes[16] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+static const struct made_up_host made_up_host = {.open = open_disk, .random = random_bytes};
 
 /* A core file no larger than it has to be, whatever the checkpoint says of its memory. */
 static char core_path[64];

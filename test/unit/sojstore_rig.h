@@ -4,17 +4,12 @@
 #ifndef SOJOURN_TEST_SOJSTORE_RIG_H
 #define SOJOURN_TEST_SOJSTORE_RIG_H
 
-int sojstore_main(int argc, char **argv);
-#define main sojstore_main
-#include "tools/sojstore.c"
-#undef main
+#include "sojstore_host.h"
 
 #include "store_rig.h"
 
 static char out[16384], err[16384];
 static bool opened_writable, open_fails;
-
-bool host_verbose;
 
 /* copy.img: not there while copy_bytes is NULL. */
 static uint8_t *copy_bytes;
@@ -57,7 +52,7 @@ __attribute__((unused)) static void copy_make(uint64_t bytes)
         memset(copy_bytes, 0xa5, bytes);
 }
 
-bool host_disk_open(struct block_dev *which, const char *path, bool writable)
+static bool open_disk(struct block_dev *which, const char *path, bool writable)
 {
     if (!strcmp(path, "copy.img")) {
         ck_assert(writable || !copy_dev);
@@ -80,13 +75,13 @@ bool host_disk_open(struct block_dev *which, const char *path, bool writable)
     return !open_fails;
 }
 
-void host_disk_close(struct block_dev *which)
+static void close_disk(struct block_dev *which)
 {
     if (which == copy_dev)
         copy_dev = NULL;
 }
 
-bool host_file_create(const char *path, uint64_t bytes)
+static bool create_copy(const char *path, uint64_t bytes)
 {
     ck_assert_str_eq(path, "copy.img");
     ck_assert_ptr_null(copy_bytes);
@@ -95,16 +90,7 @@ bool host_file_create(const char *path, uint64_t bytes)
     return true;
 }
 
-bool host_same_file(const char *a, const char *b)
-{
-    return !strcmp(a, b);
-}
-
-bool host_random(uint8_t bytes[16])
-{
-    memcpy(bytes, rig_uuid, 16);
-    return true;
-}
+static const struct made_up_host made_up_host = {open_disk, close_disk, create_copy, rig_uuid};
 
 static void slurp(FILE *f, char *text)
 {

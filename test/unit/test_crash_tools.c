@@ -6,10 +6,7 @@
 /* UNITS: ckpt/store_read.c ckpt/store_text.c ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
 /* UNITS: drivers/block.c drivers/partition.c */
 /* LIBS: -llz4 */
-int sojstore_main(int argc, char **argv);
-#define main sojstore_main
-#include "tools/sojstore.c"
-#undef main
+#include "sojstore_host.h"
 
 #include "crash_rig.h"
 
@@ -18,37 +15,16 @@ int sojstore_main(int argc, char **argv);
 #define REGION " --offset 32768 --size 4M"
 _Static_assert(CRASH_FIRST *CRASH_SECTOR == 32768 && CRASH_PART_SECTORS * CRASH_SECTOR == 4u << 20, "as in REGION");
 
-bool host_verbose;
 static struct crash_disk to_disk; /* copy.img; world.disk is disk.img */
 
-bool host_disk_open(struct block_dev *which, const char *path, bool writable)
+static bool open_disk(struct block_dev *which, const char *path, bool writable)
 {
     (void)writable;
     *which = strcmp(path, "copy.img") ? world.disk.dev : to_disk.dev;
     return true;
 }
 
-void host_disk_close(struct block_dev *which)
-{
-    (void)which;
-}
-
-bool host_file_create(const char *path, uint64_t bytes)
-{
-    (void)path, (void)bytes;
-    return false;
-}
-
-bool host_same_file(const char *a, const char *b)
-{
-    return !strcmp(a, b);
-}
-
-bool host_random(uint8_t bytes[16])
-{
-    memcpy(bytes, uuid, 16);
-    return true;
-}
+static const struct made_up_host made_up_host = {.open = open_disk, .random = uuid};
 
 /* What it prints is test_sojstore's concern. */
 static int run(const char *line)
