@@ -12,7 +12,7 @@
 struct twins {
     struct hash128 *link; /* by page number: hash, and the next page of the same one; 0: none */
     uint64_t end;         /* what is there and above was not looked at */
-    uint32_t *head; /* the page looked at last, by the hash's low bits, of a power of two of them */
+    uint32_t *head;       /* the page looked at last, by the hash's low bits, of a power of two of them */
     uint64_t heads;
 };
 
