@@ -215,8 +215,8 @@ def property_restore(m):
 
 @scenario(rigs=("bochs",), timeout=150)
 def property_restore_bochs(m):
-    """Two phases across a checkpoint and a restore under VMX."""
-    rounds(m, "native-restored-native", store=steps.STORE, only=("user", "halt"))
+    """A halted guest across a checkpoint and a restore under VMX."""
+    rounds(m, "native-restored-native", store=steps.STORE, only=("halt",))
 
 
 @scenario(rigs=("bochs",), timeout=200, long=True)

@@ -163,7 +163,7 @@ def refused_for_other(m, command, code, mode):
     check(m.virtualization_on() == (mode == "virtual"), f"{command} refused, but the CPU is not {mode}")
 
 
-@scenario(timeout=60)
+@scenario(timeout=60, long=("bochs",))
 def refused_other_cpu_leave(m):
     """A second CPU without paging, with PAE paging, in real mode: no CPU is left, it is named, later all are. An IDT of its own is no reason."""
     start(m, cpus=SEVERAL[m.rig])
@@ -185,7 +185,7 @@ def refused_other_cpu_leave(m):
     still_works(m)
 
 
-@scenario(timeout=60)
+@scenario(timeout=60, long=("bochs",))
 def refused_other_cpu_enter(m):
     """A second CPU whose IDT has moved, and then one with a gate of its own for NMIs: not entered, named, entered when it is as it was."""
     start(m, cpus=SEVERAL[m.rig])
@@ -265,7 +265,8 @@ def tsc_adjust(m):
         steps.restore(m)
         check(adjustments(m, cpus) == cut, f"restored in place: {adjustments(m, cpus)}")
         now = [adjustment(m, cpu)[1] for cpu in range(cpus)]
-        check(all(a <= b < a + 450000000 for a, b in zip(at_cut, now)), f"counters: {at_cut} -> {now}")
+        apart = (now[1] - now[0]) - (at_cut[1] - at_cut[0])  # 493000000 with what was set after the cut
+        check(all(a <= b for a, b in zip(at_cut, now)) and abs(apart) < 200000000, f"counters: {at_cut} -> {now}")
     check(any("plan: in-place" in line for line in m.sojourn.run("log", 20 * m.slow)), "the TSC was set in place")
     steps.again(m, image, "--options", "console=com2 settle=2 restore=latest", mem_mib=80, cpus=cpus)
     m.sojourn.wake(60 * m.slow)
