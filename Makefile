@@ -43,13 +43,13 @@ LIBC_INC := -isystem $(B)/newlib/include
 # What libzydis.a was compiled with; its headers must see the same.
 ZYDIS_DEFS := -DZYAN_NO_LIBC -DZYDIS_STATIC_BUILD -DZYDIS_MINIMAL_MODE -DZYDIS_DISABLE_ENCODER \
   -DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_AVX512 -DZYDIS_DISABLE_KNC -DZYDIS_DISABLE_SEGMENT
-IMAGE_CFLAGS := $(TARGET_CFLAGS) -include include/visibility.h $(WARN) $(INC) $(LIBC_INC) -isystem $(B)/lib/include $(ZYDIS_DEFS)
+IMAGE_CFLAGS := $(TARGET_CFLAGS) -include include/visibility.h $(WARN) $(INC) $(LIBC_INC) -isystem $(B)/lib/include $(ZYDIS_DEFS) -DMBEDTLS_CONFIG_FILE='<mbedtls-config.h>'
 IMAGE_DIRS := boot kernel vmx svm ept ckpt drivers
 OFFSETS_C := kernel/asm_offsets.c
 IMAGE_C := $(filter-out $(OFFSETS_C),$(wildcard $(addsuffix /*.c,$(IMAGE_DIRS))))
 IMAGE_ASM := $(wildcard $(addsuffix /*.asm,$(IMAGE_DIRS)))
 IMAGE_OBJ := $(IMAGE_C:%.c=$(B)/obj/%.o) $(IMAGE_ASM:%.asm=$(B)/obj/%.asm.o)
-IMAGE_LIBS := $(B)/newlib/lib/libc.a $(B)/lib/liblz4.a $(B)/lib/libzydis.a
+IMAGE_LIBS := $(B)/newlib/lib/libc.a $(B)/lib/liblz4.a $(B)/lib/libzydis.a $(B)/lib/libmbedtls.a
 OFFSETS := $(B)/gen/offsets.inc
 
 $(B)/newlib/lib/libc.a: tools/build-newlib
@@ -57,18 +57,22 @@ $(B)/newlib/lib/libc.a: tools/build-newlib
 	$(Q)tools/build-newlib $(B)/newlib
 	@touch $@
 SIZE_zydis := -Oz
+SIZE_mbedtls := -Oz
 $(B)/lib/lib%.a: tools/build-source-lib tools/apt-source | $(B)/newlib/lib/libc.a
 	$(call say,LIB,$@)
 	$(Q)tools/build-source-lib $* $(B)/lib $(TARGET_CFLAGS) $(SIZE_$*) -isystem $(abspath $(B))/newlib/include
 	@touch $@
-libs: $(IMAGE_LIBS) ## the image's libraries (newlib, LZ4, Zydis) from Debian's sources
+libs: $(IMAGE_LIBS) ## the image's libraries (newlib, LZ4, Zydis, mbedtls) from Debian's sources
 
 # What runs once, or waits for a device anyway, is compiled for size; nothing that is in the door (kernel/door.ld).
 SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c $(addprefix drivers/,io.c uart.c lapic.c ioapic.c),$(wildcard boot/*.c ckpt/*.c drivers/*.c)) \
   vmx/caps.c svm/caps.c ept/second_level.c ept/mtrr.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
   report.c json.c options.c checkpoint.c saving.c bus_masters.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c \
-  merging.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c))
+  merging.c store_key.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c log.c \
+  console_help.c newlib_glue.c panic.c base.c))
 $(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
+# XXH3's loops are inlined by force; what -O2 adds is cases of short inputs, which are as fast without.
+$(B)/obj/ckpt/hash.o: SIZE := -Os
 # Padding in front of loops and functions is checked at each way in, too; where loops over memory are, it pays.
 ALIGN := -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1
 $(addprefix $(B)/obj/ckpt/,hash.o pages.o): ALIGN :=
@@ -122,7 +126,7 @@ $(B)/host/%.o: %.c Makefile
 define HOST_TOOL
 $(B)/$(1): $(2:%.c=$(B)/host/%.o) $$(addprefix $(B)/host/,$$(patsubst %.c,%.o,$(call units_of,$(2))))
 	$$(call say,HOSTLD,$$@)
-	$$(Q)$$(CC) -o $$@ $$(sort $$^) $(call libs_of,$(2)) -llz4
+	$$(Q)$$(CC) -o $$@ $$(sort $$^) $(call libs_of,$(2)) -llz4 -lmbedcrypto
 endef
 SOJSTORE_C := $(wildcard tools/sojstore*.c)
 ifneq ($(SOJSTORE_C),)
@@ -179,7 +183,7 @@ endef
 $(foreach f,$(FUZZ_NAMES),$(eval $(call FUZZ_TARGET,$(f))))
 $(B)/fuzz/make_seeds: $(call fuzz_objs,$(B)/unit/gcc,test/fuzz/make_seeds.c)
 	@mkdir -p $(@D)
-	$(Q)gcc -fsanitize=address,undefined -o $@ $^ $(FUZZ_LIBS) -llz4
+	$(Q)gcc -fsanitize=address,undefined -o $@ $^ $(FUZZ_LIBS) -llz4 -lmbedcrypto
 fuzz: $(FUZZ_NAMES:%=$(B)/fuzz/fuzz_%) ## libFuzzer on store, sojstore, console, options, boot, ACPI, partitions, FUZZ_SECONDS=60 each (FUZZ="store ..." picks)
 	test/fuzz/run $(FUZZ_SECONDS) $(or $(FUZZ),$(FUZZ_NAMES))
 
