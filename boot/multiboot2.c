@@ -218,6 +218,22 @@ enum err multiboot2_parse(const void *info, size_t max_bytes, struct boot_info *
     return E_BADTAG;
 }
 
+bool boot_remove_module(struct boot_info *bi, const char *name, struct boot_module *out)
+{
+    size_t bytes = strlen(name);
+    for (uint32_t i = 0; i < bi->module_count; i++) {
+        const char *string = boot_string(bi, bi->module[i].string);
+        string += strspn(string, " ");
+        if (strncmp(string, name, bytes) || (string[bytes] && string[bytes] != ' '))
+            continue;
+        *out = bi->module[i];
+        bi->module_count--;
+        memmove(&bi->module[i], &bi->module[i + 1], (bi->module_count - i) * sizeof bi->module[0]);
+        return true;
+    }
+    return false;
+}
+
 const char *boot_string(const struct boot_info *bi, uint32_t offset)
 {
     return offset < bi->strings_used ? bi->strings + offset : "";

@@ -60,6 +60,8 @@ struct boot_info {
 /* Read the structure at info, of which max_bytes may be touched. Fills all of out. E_BADTAG: why says which tag. */
 enum err multiboot2_parse(const void *info, size_t max_bytes, struct boot_info *out, char *why,
                           size_t why_bytes) MUST_USE;
+/* Take the module whose string's first word is name out of the list. false: there is none. */
+bool boot_remove_module(struct boot_info *bi, const char *name, struct boot_module *out);
 const char *boot_string(const struct boot_info *bi, uint32_t offset);
 
 #endif

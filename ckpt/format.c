@@ -122,6 +122,7 @@ enum err format_check_table(const struct disk_super *super, const struct disk_en
     struct hash128 h = hash128(table, super->table_count * sizeof *table);
     if (h.low != super->table_hash_low || h.high != super->table_hash_high)
         return refuse(why, E_BADSTORE, "the checkpoint table's checksum does not match");
+    bool sealed = super->features_required & STORE_FEATURE_SEALED;
     for (uint32_t i = 0; i < super->table_count; i++) {
         const struct disk_entry *e = &table[i];
         if (e->features_required & ~ENTRY_FEATURES_REQUIRED)
@@ -132,6 +133,8 @@ enum err format_check_table(const struct disk_super *super, const struct disk_en
             return refuse(why, E_BADSTORE, "a checkpoint's feature bits do not fit together");
         if (e->disk > CKPT_DISK_CONSISTENT || !memchr(e->label, 0, sizeof e->label))
             return refuse(why, E_BADSTORE, "a checkpoint's table entry is out of range");
+        if (format_is_sealed(e) != sealed)
+            return refuse(why, E_BADSTORE, "a checkpoint is encrypted and the store is not, or the other way round");
         if (!entry_parent_sane(table, i))
             return refuse(why, E_BADSTORE, "a checkpoint's kind and parent do not fit together");
         if (!entry_rest_sane(super, table, i))
@@ -145,6 +148,14 @@ enum err format_check_table(const struct disk_super *super, const struct disk_en
     return E_OK;
 }
 
+struct record_binding format_bind_record(const struct disk_record *record, uint64_t seed, const uint8_t uuid[16])
+{
+    struct record_binding b = {.seed = seed};
+    memcpy(b.header, record, sizeof b.header);
+    memcpy(b.uuid, uuid, sizeof b.uuid);
+    return b;
+}
+
 void format_seal_record(struct disk_record *record, const void *payload, uint64_t seed)
 {
     record->payload_hash = hash64(payload, record->payload_bytes, seed);
@@ -153,8 +164,9 @@ void format_seal_record(struct disk_record *record, const void *payload, uint64_
 
 enum err format_check_record(const struct disk_record *record, const struct disk_entry *entry, uint32_t sequence)
 {
+    uint32_t least = format_is_sealed(entry) ? SEAL_BYTES : 0;
     if (record->magic != RECORD_MAGIC || record->checkpoint != entry->id || record->sequence != sequence ||
-        record->payload_bytes > RECORD_PAYLOAD_MAX ||
+        record->payload_bytes < least || record->payload_bytes - least > RECORD_PAYLOAD_MAX ||
         record->header_hash != hash64(record, offsetof(struct disk_record, header_hash), entry->seed))
         return E_CHECKSUM;
     return E_OK;

@@ -12,6 +12,7 @@
 #define SOJOURN_CKPT_FORMAT_H
 
 #include "bits.h"
+#include "ckpt/seal.h"
 #include "err.h"
 #include "types.h"
 
@@ -30,9 +31,9 @@
 
 #define STORE_CHAIN_MAX 16u /* a full checkpoint and what builds on it, one on the other: how many a restore reads */
 
-/* Required feature bits of the superblock: a reader that does not know one refuses the store with E_STOREVERSION. None
-   is defined yet; encryption will take one. */
-#define STORE_FEATURES_REQUIRED 0ull
+/* Required feature bits of the superblock: a reader that does not know one refuses the store with E_STOREVERSION. */
+#define STORE_FEATURE_SEALED BIT(0) /* every record of every checkpoint is sealed; a store is so from its format on */
+#define STORE_FEATURES_REQUIRED STORE_FEATURE_SEALED
 /* Write feature bits: a program that does not know one may read the store but not change it. */
 #define STORE_FEATURES_WRITE 0ull
 /* Required feature bits of one checkpoint. A table with an unknown one is refused with E_STOREVERSION. */
@@ -40,9 +41,11 @@
 #define ENTRY_FEATURE_PARENT BIT(1)    /* incremental: what it does not have is in the parent */
 #define ENTRY_FEATURE_MERGED BIT(2)    /* several segments; what its meta record says of kind and parent is of before */
 #define ENTRY_FEATURE_REST BIT(3)      /* no checkpoint any more: what its one child has not taken over yet */
+#define ENTRY_FEATURE_SEALED BIT(4)    /* exactly when the store is */
 #define ENTRY_FEATURE_MIXED BIT(5)     /* with ANY_ORDER: not within an extent, either */
 #define ENTRY_FEATURES_REQUIRED                                                                                        \
-    (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT | ENTRY_FEATURE_MERGED | ENTRY_FEATURE_REST | ENTRY_FEATURE_MIXED)
+    (ENTRY_FEATURE_ANY_ORDER | ENTRY_FEATURE_PARENT | ENTRY_FEATURE_MERGED | ENTRY_FEATURE_REST |                      \
+     ENTRY_FEATURE_SEALED | ENTRY_FEATURE_MIXED)
 /* Bits of disk_entry.flags; unknown ones are kept as they were found. */
 #define ENTRY_FLAG_PINNED BIT(0)    /* not to be deleted */
 #define ENTRY_FLAG_AUTOMATIC BIT(1) /* taken by the clock: may make room for younger ones */
@@ -65,8 +68,9 @@ struct disk_super {
     uint32_t reserved0;
     uint64_t table_hash_low, table_hash_high; /* hash128 of table_count entries */
     uint64_t next_id;
-    int64_t created; /* seconds since 1970 UTC */
-    uint8_t reserved[3960];
+    int64_t created;               /* seconds since 1970 UTC */
+    uint8_t key_check[SEAL_BYTES]; /* STORE_FEATURE_SEALED: nothing, sealed with the store's uuid; else 0 */
+    uint8_t reserved[3932];
 };
 
 struct disk_run {
@@ -125,14 +129,14 @@ struct disk_record {
     uint16_t type;    /* enum record_type */
     uint16_t version; /* section: its own version; else 1 */
     uint64_t checkpoint;
-    uint32_t sequence; /* 0, 1, 2 ... within the checkpoint */
-    uint32_t payload_bytes;
+    uint32_t sequence;            /* 0, 1, 2 ... within the checkpoint */
+    uint32_t payload_bytes;       /* on the disk: of a sealed one nonce and tag included */
     char name[RECORD_NAME_BYTES]; /* section: zero padded; else zeros */
     uint32_t pages;               /* pages whose content is in this extent; else 0 */
     uint32_t runs;                /* struct disk_page_run at the start of the payload; else 0 */
     uint32_t flags;
     uint32_t reserved;
-    uint64_t payload_hash; /* hash64 of the payload, seeded with the entry's seed */
+    uint64_t payload_hash; /* hash64 of the payload as it is on the disk, seeded with the entry's seed */
     uint64_t header_hash;  /* hash64 of the 56 bytes before, same seed */
 };
 
@@ -189,9 +193,12 @@ _Static_assert(offsetof(struct disk_super, checksum) == 16, "same place in every
 _Static_assert(offsetof(struct disk_super, uuid) == 56 && offsetof(struct disk_super, total_blocks) == 72, "layout");
 _Static_assert(offsetof(struct disk_super, table_hash_low) == 104 && offsetof(struct disk_super, created) == 128,
                "layout");
+_Static_assert(offsetof(struct disk_super, key_check) == 136, "layout");
 _Static_assert(sizeof(struct disk_entry) == 512 && offsetof(struct disk_entry, label) == 88, "table entry");
 _Static_assert(offsetof(struct disk_entry, runs) == 256, "table entry");
-_Static_assert(sizeof(struct disk_record) == 64 && offsetof(struct disk_record, header_hash) == 56, "record header");
+_Static_assert(sizeof(struct disk_record) == 64 && offsetof(struct disk_record, payload_hash) == 48 &&
+                   offsetof(struct disk_record, header_hash) == 56,
+               "record header");
 _Static_assert(sizeof(struct disk_page_run) == 16 && sizeof(struct disk_end) == 40, "layout");
 _Static_assert(END_BYTES_FULL == 32, "what programs that know no parents expect");
 _Static_assert(sizeof(struct ckpt_layout) == 648 && offsetof(struct ckpt_layout, cpu_vendor) == 536, "layout");
@@ -212,10 +219,23 @@ enum err format_check_super(const struct disk_super *super, uint64_t part_blocks
 /* Does the table belong to this (checked) superblock, and does it make sense? E_OK, E_BADSTORE, E_STOREVERSION. */
 enum err format_check_table(const struct disk_super *super, const struct disk_entry *table, const char **why) MUST_USE;
 
+static inline bool format_is_sealed(const struct disk_entry *e)
+{
+    return (e->features_required & ENTRY_FEATURE_SEALED) != 0;
+}
+
 static inline bool format_is_rest(const struct disk_entry *e)
 {
     return (e->features_required & ENTRY_FEATURE_REST) != 0;
 }
+
+/* What a sealed record is bound to, so that it is good nowhere else. */
+struct record_binding {
+    uint8_t header[offsetof(struct disk_record, payload_hash)];
+    uint64_t seed;
+    uint8_t uuid[16];
+};
+struct record_binding format_bind_record(const struct disk_record *record, uint64_t seed, const uint8_t uuid[16]);
 
 /* Fill in both hashes of a record whose other members are set. */
 void format_seal_record(struct disk_record *record, const void *payload, uint64_t seed);

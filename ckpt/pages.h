@@ -53,6 +53,7 @@ enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_recor
 /* Pages that are zero, gathered into ascending runs whatever order they come in. */
 struct zero_runs {
     struct disk_page_run run[EXTENT_PAGES_MAX];
+    uint8_t seal_room[SEAL_BYTES]; /* they are sealed where they are */
     uint32_t count;
 };
 

@@ -59,7 +59,7 @@ static enum err write_slot(struct store *s, uint32_t slot)
         .version = STORE_VERSION,
         .header_bytes = STORE_BLOCK_BYTES,
         .generation = ++s->generation,
-        .features_required = STORE_FEATURES_REQUIRED,
+        .features_required = s->sealed ? STORE_FEATURE_SEALED : 0,
         .features_write = s->features_write,
         .features_optional = s->features_optional,
         .total_blocks = s->total_blocks,
@@ -71,6 +71,7 @@ static enum err write_slot(struct store *s, uint32_t slot)
         .created = s->created,
     };
     memcpy(super->uuid, s->uuid, sizeof super->uuid);
+    memcpy(super->key_check, s->key_check, sizeof super->key_check);
     format_seal_super(super, (const struct disk_entry *)(const void *)table);
     enum err e = E_OK;
     if (blocks)
@@ -174,6 +175,8 @@ static void adopt(struct store *s, uint32_t slot, const struct disk_super *super
     s->read_only = (super->features_write & ~STORE_FEATURES_WRITE) != 0;
     s->count = super->table_count;
     memcpy(s->uuid, super->uuid, sizeof s->uuid);
+    s->sealed = super->features_required & STORE_FEATURE_SEALED;
+    memcpy(s->key_check, super->key_check, sizeof s->key_check);
     memset(s->table, 0, STORE_TABLE_MAX * sizeof *s->table);
     memcpy(s->table, s->io[0], s->count * sizeof *s->table);
 }
@@ -246,8 +249,26 @@ enum err store_open(struct store *s, struct block_part part, void *work, size_t 
     return E_OK;
 }
 
+/* Sealing nothing shows which key it was. */
+static struct seal_binding key_check_binding(const struct store *s)
+{
+    return (struct seal_binding){s->uuid, sizeof s->uuid};
+}
+
+enum err store_unlock(struct store *s, const struct seal_key *key)
+{
+    uint8_t nothing = 0;
+    s->key = NULL;
+    if (!s->sealed)
+        return E_OK;
+    if (!key || seal_open(key, key_check_binding(s), &nothing, 0, 0, s->key_check))
+        return E_KEY;
+    s->key = key;
+    return E_OK;
+}
+
 enum err store_format(struct store *s, struct block_part part, void *work, size_t work_bytes, const uint8_t uuid[16],
-                      int64_t time)
+                      int64_t time, const struct seal_key *key)
 {
     enum err e = carve(s, part, work, work_bytes);
     if (e)
@@ -266,6 +287,13 @@ enum err store_format(struct store *s, struct block_part part, void *work, size_
     s->next_id = 1;
     s->created = time;
     memcpy(s->uuid, uuid, sizeof s->uuid);
+    s->sealed = key != NULL;
+    s->key = key;
+    if (key) {
+        e = seal_close(key, s->generation, key_check_binding(s), s->key_check, 0, 0);
+        if (e)
+            return e;
+    }
     memset(s->table, 0, STORE_TABLE_MAX * sizeof *s->table);
     s->stale = true;
     s->slot = 1;

@@ -21,14 +21,14 @@
 #define STORE_TABLE_ROOM 32768u
 #define STORE_LZ4_ROOM 32768u
 #define STORE_WORK_BYTES (2u * STORE_IO_BYTES + EXTENT_RAW_MAX + STORE_PAYLOAD_ROOM + STORE_TABLE_ROOM + STORE_LZ4_ROOM)
-_Static_assert(RECORD_PAYLOAD_MAX <= STORE_PAYLOAD_ROOM, "a payload fits");
+_Static_assert(RECORD_PAYLOAD_MAX + SEAL_BYTES <= STORE_PAYLOAD_ROOM, "a payload fits");
 
 struct store {
     struct block_part part;
     uint8_t *io[2];     /* STORE_IO_BYTES each */
     uint32_t io_blocks; /* used at a time: what one disk command may carry */
     uint8_t *stage;     /* EXTENT_RAW_MAX */
-    uint8_t *payload;   /* RECORD_PAYLOAD_MAX */
+    uint8_t *payload;   /* RECORD_PAYLOAD_MAX, and room to seal it */
     void *lz4;
     struct disk_entry *table; /* STORE_TABLE_MAX, ascending ids */
     uint32_t count;
@@ -42,8 +42,11 @@ struct store {
     uint64_t features_write, features_optional; /* kept as they were found */
     int64_t created;
     uint8_t uuid[16];
-    uint64_t attempts;      /* makes every checkpoint's seed different */
-    uint64_t verified_seed; /* of the checkpoint that was read and found whole last; 0 none */
+    bool sealed; /* encrypted */
+    uint8_t key_check[SEAL_BYTES];
+    const struct seal_key *key; /* the owner's; NULL: locked, or not encrypted */
+    uint64_t attempts;          /* makes every checkpoint's seed different */
+    uint64_t verified_seed;     /* of the checkpoint that was read and found whole last; 0 none */
 };
 
 #define STORE_LATEST 0ull /* as an id: the newest */
@@ -59,10 +62,19 @@ struct store_usage {
    Callers: boot, console, sojstore. Writes nothing. */
 enum err store_open(struct store *s, struct block_part part, void *work, size_t work_bytes, const char **why) MUST_USE;
 
-/* Make an empty store, whatever was there. uuid: as random as the caller can; time: seconds since 1970. E_TOOSMALL
-   (less than 4 MiB), E_IO. s is open afterwards. */
+/* Give an open store the key, which stays the caller's. Of an encrypted one only what the table and META say can be read
+   before, and what is in it be deleted and pinned; the rest answers E_KEY. E_KEY: NULL or another key, of an encrypted
+   store. A store that is not encrypted takes any, and has no use for it. Callers: boot, console, sojstore. */
+enum err store_unlock(struct store *s, const struct seal_key *key) MUST_USE;
+static inline bool store_locked(const struct store *s)
+{
+    return s->sealed && !s->key;
+}
+
+/* Make an empty store, whatever was there. uuid: as random as the caller can; time: seconds since 1970; key: encrypt it,
+   NULL: do not. E_TOOSMALL (less than 4 MiB), E_IO. s is open, and unlocked, afterwards. */
 enum err store_format(struct store *s, struct block_part part, void *work, size_t work_bytes, const uint8_t uuid[16],
-                      int64_t time) MUST_USE;
+                      int64_t time, const struct seal_key *key) MUST_USE;
 
 uint32_t store_count(const struct store *s);
 /* i < store_count, oldest first; the entry is valid until the store changes. */

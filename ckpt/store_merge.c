@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define RECORD_BLOCKS (RECORD_PAYLOAD_MAX / STORE_BLOCK_BYTES + 2)
+#define RECORD_BLOCKS ((RECORD_PAYLOAD_MAX + SEAL_BYTES) / STORE_BLOCK_BYTES + 2)
 #define ROOM_MIN (1u << 20)
 
 static bool has(const uint8_t *seen, uint64_t page)

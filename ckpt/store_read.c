@@ -72,6 +72,22 @@ struct walk {
     struct disk_end totals;
 };
 
+/* From here on the record is as in a store that is not encrypted. Without the key META is, and the others are only found
+   to be what was written. */
+static enum err open_record(struct walk *w)
+{
+    struct store *s = w->stream.store;
+    uint64_t seed = w->stream.entry->seed;
+    enum err e = format_check_payload(&w->record, s->payload, seed);
+    if (e || !s->sealed)
+        return e;
+    struct record_binding with = format_bind_record(&w->record, seed, s->uuid);
+    size_t bytes = w->record.payload_bytes -= SEAL_BYTES;
+    return s->key ? seal_open(s->key, (struct seal_binding){&with, sizeof with}, s->payload, bytes,
+                              w->record.type == RECORD_META ? bytes : 0, s->payload + bytes)
+                  : E_OK;
+}
+
 /* The next record, header and payload checked; its payload is in store->payload. */
 static enum err next_record(struct walk *w)
 {
@@ -87,7 +103,7 @@ static enum err next_record(struct walk *w)
     if (!e && load64(padding))
         e = E_CHECKSUM;
     if (!e)
-        e = format_check_payload(&w->record, s->payload, w->stream.entry->seed);
+        e = open_record(w);
     w->out->sequence = ++w->sequence;
     w->out->at = w->stream.at;
     return e;
@@ -175,7 +191,7 @@ static enum err on_end(struct walk *w)
         w->stream.at = next;
         w->last_type = RECORD_PAGES;
     }
-    if (rest)
+    if (rest || store_locked(w->stream.store))
         return E_OK;
     if (found > all || w->record.payload_bytes != (names_zeros(w) ? sizeof end : END_BYTES_FULL))
         return E_CHECKSUM;
@@ -194,6 +210,8 @@ static enum err on_record(struct walk *w, const struct ckpt_visitor *v)
     w->last_type = type;
     if ((last == 0) != (type == RECORD_META) || type < last)
         return E_CHECKSUM;
+    if (store_locked(w->stream.store) && (type == RECORD_SECTION || type == RECORD_PAGES))
+        return E_OK;
     switch (type) {
     case RECORD_META:
         return on_meta(w, v);
@@ -231,6 +249,8 @@ enum err ckpt_walk_on(struct store *s, const struct disk_entry *e, const struct 
         if (!err) {
             err = on_record(&w, visitor);
             damaged = err == E_CHECKSUM;
+            if (!err && visitor->record)
+                err = visitor->record(visitor->ctx, &w.record, s->payload, w.out->at);
         }
         if (damaged)
             log_line("store", "checkpoint %lu record %u near byte %lu: %s", e->id, w.sequence - 1, w.stream.at,
@@ -238,7 +258,7 @@ enum err ckpt_walk_on(struct store *s, const struct disk_entry *e, const struct 
         if (err)
             return err;
     }
-    return E_OK;
+    return store_locked(s) ? E_KEY : E_OK;
 }
 
 enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,

@@ -20,6 +20,9 @@ struct ckpt_visitor {
     enum err (*zeros)(void *ctx, uint64_t first, uint32_t count);
     /* a record of either is done with: until the return the store's stage and payload are the visitor's */
     enum err (*record_done)(void *ctx);
+    /* every record as in a store that is not encrypted, after the others have seen it; until the return its payload is the
+       visitor's. at: behind it in the stream. */
+    enum err (*record)(void *ctx, const struct disk_record *record, uint8_t *payload, uint64_t at);
     bool beside_writer; /* who walks has a writer that uses nothing but io[1] and the two (store_merge.c) */
     void *ctx;
 };
@@ -32,7 +35,8 @@ struct ckpt_walked {
     uint32_t sequence;      /* of the next record */
 };
 
-/* Read and check everything that this one entry has. E_CHECKSUM: a record is not what was written; E_TRUNCATED: it ends too early;
+/* Read and check everything that this one entry has. E_KEY: the store is locked; nothing was found damaged, and the
+   visitor has seen META alone. E_CHECKSUM: a record is not what was written; E_TRUNCATED: it ends too early;
    E_STOREVERSION: made by another version; E_IO. progress in bytes of the stream; NULL allowed. */
 enum err ckpt_walk(struct store *s, const struct disk_entry *e, const struct ckpt_visitor *visitor,
                    const struct ckpt_progress *progress) MUST_USE;
@@ -51,7 +55,7 @@ enum err ckpt_verify_chain(struct store *s, const struct disk_entry *e, const st
 /* The same for an id or STORE_LATEST, nobody listening; E_NOTFOUND. */
 enum err ckpt_verify(struct store *s, uint64_t id, const struct ckpt_progress *progress) MUST_USE;
 
-/* The meta record alone: machine layout, label, time. */
+/* The meta record alone: machine layout, label, time; of a locked store, too. */
 enum err ckpt_read_meta(struct store *s, uint64_t id, struct disk_meta *meta) MUST_USE;
 
 /* One section by name. bytes: how long it is, version: its own. E_NOTFOUND: not in this checkpoint; E_NOMEM: longer

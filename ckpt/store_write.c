@@ -94,15 +94,26 @@ static enum err append(struct ckpt_writer *w, const void *data, size_t bytes)
     return E_OK;
 }
 
-/* record: type, version, name and counts set by the caller. */
-static enum err put_record(struct ckpt_writer *w, struct disk_record *record, const void *payload)
+/* record: type, version, name and counts set by the caller. payload: room for SEAL_BYTES behind it; in an encrypted store
+   it is sealed where it is, and META stays readable. */
+static enum err put_record(struct ckpt_writer *w, struct disk_record *record, void *payload)
 {
     static const uint8_t padding[RECORD_ALIGN];
+    struct store *s = w->store;
+    size_t bytes = record->payload_bytes;
+    enum err e = E_OK;
     record->magic = RECORD_MAGIC;
     record->checkpoint = w->entry.id;
     record->sequence = w->sequence++;
+    if (s->key) {
+        record->payload_bytes += SEAL_BYTES;
+        struct record_binding with = format_bind_record(record, w->entry.seed, s->uuid);
+        e = seal_close(s->key, s->generation, (struct seal_binding){&with, sizeof with}, payload, bytes,
+                       record->type == RECORD_META ? bytes : 0);
+    }
     format_seal_record(record, payload, w->entry.seed);
-    enum err e = append(w, record, sizeof *record);
+    if (!e)
+        e = append(w, record, sizeof *record);
     if (!e)
         e = append(w, payload, record->payload_bytes);
     if (!e)
@@ -147,7 +158,7 @@ enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_me
     memset(w, 0, sizeof *w);
     if (s->writing)
         return fail(w, E_BUSY);
-    enum err e = format_check_layout(meta->layout);
+    enum err e = store_locked(s) ? E_KEY : format_check_layout(meta->layout);
     if (!e)
         e = check_parent(s, meta);
     if (!e && s->count == STORE_TABLE_MAX)
@@ -163,7 +174,8 @@ enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_me
                                    .parent = meta->parent,
                                    .kind = meta->kind,
                                    .disk = meta->disk,
-                                   .features_required = meta->parent ? ENTRY_FEATURE_PARENT : 0,
+                                   .features_required = (meta->parent ? ENTRY_FEATURE_PARENT : 0) |
+                                                        (s->sealed ? ENTRY_FEATURE_SEALED : 0),
                                    .time = meta->time,
                                    .seed = fresh_seed(s, meta->time),
                                    .flags = meta->flags};
@@ -201,7 +213,8 @@ enum err ckpt_put_section(struct ckpt_writer *w, const char *name, uint16_t vers
     for (size_t i = 0; i < RECORD_NAME_BYTES && name[i]; i++)
         r.name[i] = name[i];
     w->totals.sections++;
-    return put_record(w, &r, data);
+    memcpy(w->store->payload, data, bytes);
+    return put_record(w, &r, w->store->payload);
 }
 
 static enum err put_extent(struct ckpt_writer *w)
@@ -286,6 +299,23 @@ enum err ckpt_put_ram(struct ckpt_writer *w, ckpt_page_reader page, void *ctx, c
     return put_extent(w);
 }
 
+/* The disk has all of it. An error, also the one that was there, has given up. */
+static enum err finish_blocks(struct ckpt_writer *w, enum err e)
+{
+    if (!e && w->fill)
+        e = send_buffer(w);
+    if (!e)
+        e = wait_disk(w);
+    if (e) {
+        fail(w, e);
+        ckpt_abort(w);
+        return e;
+    }
+    if (w->entry.runs[w->entry.run_count - 1].count == 0) /* claimed, and then nothing was left to write */
+        w->entry.run_count--;
+    return E_OK;
+}
+
 /* All that was put, the end, and the disk has it. An error has given up. */
 static enum err finish_stream(struct ckpt_writer *w)
 {
@@ -301,19 +331,12 @@ static enum err finish_stream(struct ckpt_writer *w)
         struct disk_record r = {.type = RECORD_END, .version = 1, .payload_bytes = END_BYTES_FULL};
         if (w->entry.parent)
             r.payload_bytes = sizeof w->totals;
-        e = put_record(w, &r, &w->totals);
+        memcpy(w->store->payload, &w->totals, sizeof w->totals);
+        e = put_record(w, &r, w->store->payload);
     }
-    if (!e && w->fill)
-        e = send_buffer(w);
-    if (!e)
-        e = wait_disk(w);
-    if (e) {
-        fail(w, e);
-        ckpt_abort(w);
+    e = finish_blocks(w, e);
+    if (e)
         return e;
-    }
-    if (w->entry.runs[w->entry.run_count - 1].count == 0) /* claimed, and then nothing was left to write */
-        w->entry.run_count--;
     w->entry.pages = w->totals.pages;
     w->entry.zero_pages = w->totals.zero_pages;
     return E_OK;
@@ -384,6 +407,38 @@ enum err ckpt_append_gathered(struct ckpt_writer *w)
 enum err ckpt_append_end(struct ckpt_writer *w)
 {
     enum err e = finish_stream(w);
+    if (e)
+        return e;
+    w->store->writing = false;
+    w->store = NULL;
+    return E_OK;
+}
+
+/* ---- what another store has ---- */
+
+void ckpt_copy_begin(struct ckpt_writer *w, struct store *s, const struct disk_entry *entry)
+{
+    *w = (struct ckpt_writer){.store = s, .entry = *entry, .sequence = entry->rest_sequence};
+    w->entry.features_required &= ~ENTRY_FEATURE_SEALED;
+    w->entry.features_required |= s->sealed ? ENTRY_FEATURE_SEALED : 0;
+    w->entry.stream_bytes = w->entry.rest_offset = w->entry.run_count = 0;
+    memset(w->entry.runs, 0, sizeof w->entry.runs);
+    s->writing = true;
+}
+
+enum err ckpt_copy_record(struct ckpt_writer *w, const struct disk_record *record, void *payload, bool segment_ends)
+{
+    static const uint8_t padding[RECORD_ALIGN];
+    struct disk_record r = *record;
+    enum err e = put_record(w, &r, payload);
+    while (!e && segment_ends && w->entry.stream_bytes % STORE_BLOCK_BYTES)
+        e = fail(w, append(w, padding, sizeof padding));
+    return e;
+}
+
+enum err ckpt_copy_end(struct ckpt_writer *w)
+{
+    enum err e = finish_blocks(w, w->failed);
     if (e)
         return e;
     w->store->writing = false;

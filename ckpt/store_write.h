@@ -45,7 +45,7 @@ struct ckpt_progress {
 };
 
 /* w: caller's, valid until commit or abort, as is meta->layout. E_BUSY: another one is being written; E_LAYOUT: the
-   layout makes no sense; E_NOTFOUND: no such parent; E_FULL: 64 checkpoints, no free block, or a parent whose chain is
+   layout makes no sense; E_NOTFOUND: no such parent; E_KEY: the store is locked; E_FULL: 64 checkpoints, no free block, or a parent whose chain is
    STORE_CHAIN_MAX long (take a full one); E_INTERNAL: kind and parent do not fit together; E_IO; E_STOREVERSION: the
    store is read-only here. That the parent has the same layout is the caller's to know; ckpt_verify checks it. */
 enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_meta *meta) MUST_USE;
@@ -81,5 +81,14 @@ enum err ckpt_append_page(struct ckpt_writer *w, uint64_t page, const void *cont
 enum err ckpt_append_zero(struct ckpt_writer *w, uint64_t page) MUST_USE;
 enum err ckpt_append_gathered(struct ckpt_writer *w) MUST_USE;
 enum err ckpt_append_end(struct ckpt_writer *w) MUST_USE;
+
+/* ---- for sojstore copy: a checkpoint of another store, record by record, sealed as this one is ---- */
+
+/* entry: the other store's. Then the records a walk gives, whose payload has room to be sealed; segment_ends: behind it
+   another segment begins. After end w->entry is what the table is to say; an error of end has given up. */
+void ckpt_copy_begin(struct ckpt_writer *w, struct store *s, const struct disk_entry *entry);
+enum err ckpt_copy_record(struct ckpt_writer *w, const struct disk_record *record, void *payload,
+                          bool segment_ends) MUST_USE;
+enum err ckpt_copy_end(struct ckpt_writer *w) MUST_USE;
 
 #endif

@@ -66,6 +66,7 @@
     X(E_NOSTORE, "no store; make a partition of Sojourn's type and run sojstore format, or format --yes") \
     X(E_BADSTORE, "the store is damaged; sojstore verify tells more") \
     X(E_STOREVERSION, "the store was made by another version") \
+    X(E_KEY, "the store is encrypted; give its key: key= or a sojourn-key module in GRUB, --key-file to sojstore") \
     X(E_LAYOUT, "the checkpoint is from another machine layout") \
     X(E_TRUNCATED, "the store is shorter than it says") \
     X(E_CHECKSUM, "a checksum does not match") \

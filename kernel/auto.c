@@ -136,6 +136,8 @@ enum err auto_command(const struct command *c, char *text, size_t len)
     if (c->arg == ARG_EVERY) {
         if (!checkpoint_store())
             return checkpoint_trouble(text, len);
+        if (store_locked(checkpoint_store()))
+            return E_KEY;
         a = (struct auto_report){.every_s = c->every_s, .keep = c->keep ? c->keep : KEEP_DEFAULT};
         auto_restart();
         e = arm();

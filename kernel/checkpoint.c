@@ -23,6 +23,7 @@
 #include "kernel/auto.h"
 #include "kernel/base.h"
 #include "kernel/bus_masters.h"
+#include "kernel/commands.h"
 #include "kernel/console_irq.h"
 #include "kernel/gateway_install.h"
 #include "kernel/guest.h"
@@ -34,6 +35,7 @@
 #include "kernel/saving.h"
 #include "kernel/smp.h"
 #include "kernel/state.h"
+#include "kernel/store_key.h"
 #include "kernel/transition.h"
 #include "kernel/tsc_debt.h"
 #include "kernel/wallclock.h"
@@ -128,6 +130,11 @@ static void open_store(void)
 {
     trouble = store_open(&store, store_part, work, STORE_WORK_BYTES, &trouble_detail);
     condition = trouble == E_OK ? STORE_READY : STORE_BAD;
+    enum err locked = trouble ? E_OK : store_unlock(&store, store_key());
+    if (locked)
+        commands_note("store: %s: %s", err_name(locked), err_text(locked));
+    else if (!trouble && store_key() && !store.sealed)
+        commands_note("the store is not encrypted and stays so; format --yes makes an encrypted one");
     if (trouble)
         log_line("ckpt", "store not usable: %s: %s", err_name(trouble), trouble_detail);
     else
@@ -176,7 +183,7 @@ enum err checkpoint_format(void)
     }
     enum err e = checkpoint_reopen();
     if (!e)
-        e = store_format(&store, store_part, work, STORE_WORK_BYTES, uuid, (int64_t)wallclock_unix_s());
+        e = store_format(&store, store_part, work, STORE_WORK_BYTES, uuid, (int64_t)wallclock_unix_s(), store_key());
     if (e)
         return e;
     trouble_detail = "";
@@ -207,7 +214,7 @@ enum err checkpoint_restore_check(uint64_t id, char *text, size_t len)
 {
     if (condition != STORE_READY)
         return checkpoint_trouble(text, len);
-    enum err e = smp_stop();
+    enum err e = store_locked(&store) ? E_KEY : smp_stop();
     if (e)
         return e;
     e = checkpoint_reopen();

@@ -79,8 +79,10 @@ static void do_status(struct status_report *r)
         r->store.bytes = u.bytes;
         r->store.used = u.used;
         r->store.checkpoints = u.checkpoints;
-        (void)str_format(r->store.text, sizeof r->store.text, "on %s, controller %02x:%02x.%x kept from the guest",
-                         machine.disk.name, (unsigned)machine.disk.store.bdf >> 8,
+        if (store_locked(s))
+            r->store.state = REPORT_STORE_LOCKED;
+        (void)str_format(r->store.text, sizeof r->store.text, "%son %s, controller %02x:%02x.%x kept from the guest",
+                         s->sealed ? "encrypted, " : "", machine.disk.name, (unsigned)machine.disk.store.bdf >> 8,
                          ((unsigned)machine.disk.store.bdf >> 3) & 31u, (unsigned)machine.disk.store.bdf & 7u);
     } else {
         enum err e = checkpoint_trouble(r->store.text, sizeof r->store.text);
@@ -258,7 +260,8 @@ static enum err do_show(uint64_t id, struct checkpoint_detail *d, char *text, si
                      meta.version);
     d->restorable = ckpt_check_layout(&meta.layout, checkpoint_layout(), d->why_not, sizeof d->why_not) == E_OK;
     const struct ckpt_visitor visitor = {.section = show_section, .ctx = d};
-    return ckpt_walk(s, entry, &visitor, NULL);
+    e = ckpt_walk(s, entry, &visitor, NULL);
+    return e == E_KEY ? E_OK : e; /* the rest of it is for who has the key */
 }
 
 static enum err do_restore_check(const struct command *c, char *text, size_t len)

@@ -36,6 +36,7 @@
 #include "kernel/setup.h"
 #include "kernel/startup.h"
 #include "kernel/state.h"
+#include "kernel/store_key.h"
 #include "kernel/timebase.h"
 #include "kernel/transition.h"
 #include "kernel/traps.h"
@@ -64,12 +65,16 @@ static void say(const char *text)
     log_line("boot", "%s", text);
 }
 
+static void warn(const char *text)
+{
+    say(text);
+    commands_note("%s", text);
+}
+
 static void say_warnings(void)
 {
-    for (uint32_t i = 0; i < machine.options.warnings; i++) {
-        say(machine.options.warning[i]);
-        commands_note("%s", machine.options.warning[i]);
-    }
+    for (uint32_t i = 0; i < machine.options.warnings; i++)
+        warn(machine.options.warning[i]);
 }
 
 static void read_loader(uint32_t magic, uint32_t info)
@@ -83,6 +88,7 @@ static void read_loader(uint32_t magic, uint32_t info)
     enum err e = multiboot2_parse(phys_to_virt((hpa_t){info}), LOADER_INFO_MAX, &machine.boot, why, sizeof why);
     machine.boot.info_start = info;
     options_parse(e ? NULL : boot_string(&machine.boot, machine.boot.cmdline), &machine.options);
+    const char *key_trouble = store_key_take(&machine.boot, &machine.options);
     screen_init(&machine.boot.fb);
     if (machine.options.console)
         setup_console_line(&machine.options);
@@ -90,6 +96,8 @@ static void read_loader(uint32_t magic, uint32_t info)
     log_line("boot", "Sojourn %s, loaded by %s", SOJOURN_VERSION, boot_string(&machine.boot, machine.boot.loader_name));
     if (e)
         panic("%s: %s", err_name(e), why);
+    if (key_trouble)
+        warn(key_trouble);
     say_warnings();
 }
 
@@ -108,6 +116,7 @@ static _Noreturn void go_native_for_good(enum err reason, const char *detail)
         say("No guest can be started. Reboot and choose another entry.");
         panic("%s", line);
     }
+    store_key_forget();
     if (!plan_applied)
         guest_apply(&plan);
     console_irq_drain(200000);
@@ -163,6 +172,7 @@ static enum err start_hidden_services(void)
     log_start(log_area, LOG_RING_AREA_BYTES, log_area + LOG_RING_AREA_BYTES, LOG_RING_AREA_BYTES);
     log_line("boot", "hidden memory: base=%#llx bytes=%llu ram=%llu", (unsigned long long)hidden.base,
              (unsigned long long)hidden.bytes, (unsigned long long)machine.ram_bytes);
+    store_key_wipe_traces();
     wallclock_init();
     guest_access_init(machine.ram_end);
     tsc_debt_probe();

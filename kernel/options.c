@@ -259,6 +259,18 @@ static bool read_rate(struct options *o, const char *value)
     return whole_number(value, UINT32_MAX, &o->rate_mib_s);
 }
 
+static bool read_key(struct options *o, const char *value)
+{
+    uint8_t key[SEAL_KEY_BYTES];
+    memset(o->key, 0, sizeof o->key);
+    if (equal(value, "none"))
+        return true;
+    if (strlen(value) != sizeof o->key - 1 || !seal_read_key(value, sizeof o->key - 1, key))
+        return false;
+    memcpy(o->key, value, sizeof o->key);
+    return true;
+}
+
 struct option {
     const char *name;
     bool (*read)(struct options *o, const char *value); /* false: value not understood */
@@ -279,6 +291,7 @@ static const struct option table[] = {
     {"visible", read_visible, "0 1", "0"},
     {"guest", read_guest, "boot hdN hdN,msdosM hdN,gptM", "boot"},
     {"rate", read_rate, "MiB per second, 0 for no limit", "0"},
+    {"key", read_key, "64 hexadecimal digits", "none"},
 };
 
 static void apply(struct options *o, char *word)
@@ -296,7 +309,8 @@ static void apply(struct options *o, char *word)
         if (!given)
             warn(o, "option %s= needs a value (%s); using %s", table[i].name, table[i].values, table[i].fallback);
         else
-            warn(o, "option %s=%.40s: expected %s; using %s", table[i].name, value, table[i].values, table[i].fallback);
+            warn(o, "option %s=%.40s: expected %s; using %s", table[i].name, table[i].read == read_key ? "..." : value,
+                 table[i].values, table[i].fallback);
         return;
     }
     warn(o, "option %.60s is not known and ignored", word);
@@ -344,6 +358,8 @@ void options_parse(const char *line, struct options *out)
         /* Some loaders pass their own file name as the first word. */
         if (first && (word[0] == '/' || word[0] == '(') && !strchr(word, '='))
             continue;
+        if (cut)
+            word[strcspn(word, "=")] = 0; /* what is behind it may be a key */
         if (cut)
             warn(out, "option %.40s... is too long and ignored", word);
         else if (word[0])

@@ -4,6 +4,7 @@
 #ifndef SOJOURN_OPTIONS_H
 #define SOJOURN_OPTIONS_H
 
+#include "ckpt/seal.h"
 #include "types.h"
 
 #define OPTIONS_WARNING_COUNT 8
@@ -38,9 +39,10 @@ struct options {
     enum option_backend backend;
     bool visible;
     enum option_guest guest;
-    uint32_t guest_disk;      /* hdN */
-    uint32_t guest_partition; /* counted from 1; 0: the whole disk */
-    uint64_t rate_mib_s;      /* rate=, 0: no limit */
+    uint32_t guest_disk;              /* hdN */
+    uint32_t guest_partition;         /* counted from 1; 0: the whole disk */
+    uint64_t rate_mib_s;              /* rate=, 0: no limit */
+    char key[2 * SEAL_KEY_BYTES + 1]; /* 64 hexadecimal digits, or "": none */
     char warning[OPTIONS_WARNING_COUNT][OPTIONS_WARNING_MAX];
     uint32_t warnings;        /* in warning[] */
     uint32_t warnings_hidden; /* further ones that did not fit */

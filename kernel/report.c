@@ -13,8 +13,10 @@ static const char *const activity_names[] = {
     [REPORT_IDLE] = "idle", [REPORT_SAVING] = "saving", [REPORT_LOADING] = "loading", [REPORT_GUARDING] = "guarding"};
 static const char *const guest_names[] = {
     [REPORT_RUNNING] = "running", [REPORT_PARKED] = "parked", [REPORT_NO_GUEST] = "none"};
-static const char *const store_names[] = {
-    [REPORT_STORE_READY] = "ready", [REPORT_STORE_ABSENT] = "absent", [REPORT_STORE_BAD] = "bad"};
+static const char *const store_names[] = {[REPORT_STORE_READY] = "ready",
+                                          [REPORT_STORE_ABSENT] = "absent",
+                                          [REPORT_STORE_BAD] = "bad",
+                                          [REPORT_STORE_LOCKED] = "locked"};
 static const char *const disk_names[] = {
     [REPORT_DISK_CONSISTENT] = "consistent", [REPORT_DISK_MEMORY_ONLY] = "memory-only", [REPORT_DISK_NONE] = "none"};
 
@@ -90,7 +92,7 @@ static void store_text(const struct sink *out, const struct status_report *r)
     report_bytes(r->store.bytes, size);
     report_bytes(r->store.used, used);
     sink_format(out, "store        %s", NAME_OF(store_names, r->store.state));
-    if (r->store.state == REPORT_STORE_READY)
+    if (r->store.state == REPORT_STORE_READY || r->store.state == REPORT_STORE_LOCKED)
         sink_format(out, ", %llu checkpoints, %s of %s used", ull(r->store.checkpoints), used, size);
     if (r->store.text[0])
         sink_format(out, " (%s)", r->store.text);

@@ -348,6 +348,8 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
         return checkpoint_trouble(text, len);
     if (guest.run != GUEST_RUNNING)
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
+    if (store_locked(checkpoint_store()))
+        return E_KEY;
     enum err e = host_timer_stop(); /* what is captured is the guest's own */
     if (!e)
         e = checkpoint_reopen();

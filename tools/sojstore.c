@@ -3,7 +3,7 @@
    a checkpoint out of it for a debugger. Where the store is: --offset/--size, --partition N, else the partition of
    Sojourn's type, else the whole file. Exit codes: 0 done, 1 the operation failed, 2 wrong usage. docs/sojstore.1 tells
    the user. Here: the command line, where the store is, and the short commands. */
-/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
+/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c */
 /* UNITS: ckpt/store_load.c ckpt/store_merge.c drivers/block.c drivers/partition.c kernel/err.c */
 #include "tools/sojstore.h"
 
@@ -32,12 +32,15 @@ static const char usage_text[] =
     "       sojstore extract STORE ID OUT [--force]  memory and registers as an ELF core file, for gdb or crash\n"
     "       sojstore copy STORE TO [--force]         the whole store into another file or device\n"
     "       sojstore repair STORE [--drop-damaged]   bring both superblocks in line; check every checkpoint\n"
+    "Encrypted: --key-file FILE, or SOJSTORE_KEY_FILE in the environment; format with it makes such a store. copy:\n"
+    "       --to-key-file FILE encrypts the copy, --decrypt makes one that is not.\n"
     "STORE: a file or device; where in it the store is: --partition N, or --offset BYTES [--size BYTES]; else the\n"
     "       partition of Sojourn's type, else all of it. Sizes take the suffixes K, M, G. For the TO of copy:\n"
     "       --to-partition, --to-offset, --to-size.  ID: a number of list, or latest.  -v: say more on stderr.\n";
 
 struct options opt;
 struct store store;
+static struct seal_key key;
 static struct block_dev disk;
 static uint8_t work[STORE_WORK_BYTES] ALIGNED(PAGE_BYTES);
 
@@ -165,6 +168,18 @@ static bool where_makes_sense(const struct where *w, const char *to)
     return true;
 }
 
+static bool take_text(int argc, char **argv, int *i, const char *name, const char **text, bool *bad)
+{
+    if (strcmp(argv[*i], name))
+        return false;
+    *bad = *i + 1 >= argc;
+    if (*bad)
+        say("%s needs a value", name);
+    else
+        *text = argv[++*i];
+    return true;
+}
+
 #define PLAIN_MAX 4u /* words that are no options */
 
 static bool parse_arguments(int argc, char **argv, const char *plain[PLAIN_MAX], size_t *count)
@@ -172,7 +187,9 @@ static bool parse_arguments(int argc, char **argv, const char *plain[PLAIN_MAX],
     bool bad = false;
     for (int i = 1; i < argc && !bad; i++) {
         if (take_where(argc, argv, &i, false, &opt.where, &bad) ||
-            take_where(argc, argv, &i, true, &opt.to_where, &bad))
+            take_where(argc, argv, &i, true, &opt.to_where, &bad) ||
+            take_text(argc, argv, &i, "--key-file", &opt.key_file, &bad) ||
+            take_text(argc, argv, &i, "--to-key-file", &opt.to_key_file, &bad))
             continue;
         if (!strcmp(argv[i], "--json"))
             opt.json = true;
@@ -180,6 +197,8 @@ static bool parse_arguments(int argc, char **argv, const char *plain[PLAIN_MAX],
             opt.force = true;
         else if (!strcmp(argv[i], "--drop-damaged"))
             opt.drop_damaged = true;
+        else if (!strcmp(argv[i], "--decrypt"))
+            opt.decrypt = true;
         else if (!strcmp(argv[i], "-v"))
             host_verbose = true;
         else if (argv[i][0] == '-' || *count == PLAIN_MAX) {
@@ -189,6 +208,32 @@ static bool parse_arguments(int argc, char **argv, const char *plain[PLAIN_MAX],
             plain[(*count)++] = argv[i];
     }
     return !bad && where_makes_sense(&opt.where, "") && where_makes_sense(&opt.to_where, "to-");
+}
+
+/* ---- the key ---- */
+
+/* Drawn by chance from 2^96: after 2^32 records, which is 1 PiB of memory, the same one twice is less likely than 2^-32. */
+static void random_nonce(uint8_t nonce[SEAL_NONCE_BYTES], uint64_t generation)
+{
+    (void)generation;
+    if (!host_random(nonce, SEAL_NONCE_BYTES)) {
+        say("no random numbers: %s", strerror(errno));
+        exit(EXIT_FAILURE);
+    }
+}
+
+bool read_key_file(const char *path, struct seal_key *to)
+{
+    uint8_t text[128];
+    long bytes = host_read_file(path, text, sizeof text);
+    if (bytes < 0)
+        say("%s: %s", path, strerror(errno));
+    bool good = bytes >= 0 && seal_read_key(text, (size_t)bytes, to->bytes);
+    if (bytes >= 0 && !good)
+        say("%s: no key: it takes 32 bytes, or 64 hexadecimal digits; make one with: head -c 32 /dev/urandom", path);
+    to->nonce = random_nonce;
+    explicit_bzero(text, sizeof text);
+    return good;
 }
 
 /* ---- where the store is ---- */
@@ -266,6 +311,18 @@ bool may_overwrite(struct block_part part, bool ours, const char *path, const st
     return true;
 }
 
+/* Without a key an encrypted store is looked at as far as that goes; with a wrong one nobody should be left in doubt. */
+static bool unlock(void)
+{
+    enum err e = store_unlock(&store, opt.key_file ? &key : NULL);
+    if (!store.sealed && opt.key_file)
+        say("%s: note: the store is not encrypted; sojstore copy --to-key-file makes one that is", opt.path);
+    if (!e || !opt.key_file)
+        return true;
+    say("%s: the key in %s is not the store's (%s)", opt.path, opt.key_file, err_name(e));
+    return !strcmp(opt.command, "list");
+}
+
 static bool open_store(struct block_part part)
 {
     const char *why = "";
@@ -282,7 +339,7 @@ static bool open_store(struct block_part part)
         say("%s: note: one of the two superblocks is damaged or old; the next checkpoint repairs it, and so does: "
             "sojstore repair %s",
             opt.path, opt.path);
-    return e == E_OK;
+    return e == E_OK && unlock();
 }
 
 const struct disk_entry *find_checkpoint(void)
@@ -303,11 +360,11 @@ static int do_format(struct block_part part, bool ours)
     uint8_t uuid[16];
     if (!may_overwrite(part, ours, opt.path, &opt.where, &store, work))
         return EXIT_FAILURE;
-    if (!host_random(uuid)) {
+    if (!host_random(uuid, sizeof uuid)) {
         say("no random numbers: %s", strerror(errno));
         return EXIT_FAILURE;
     }
-    enum err e = store_format(&store, part, work, sizeof work, uuid, (int64_t)time(NULL));
+    enum err e = store_format(&store, part, work, sizeof work, uuid, (int64_t)time(NULL), opt.key_file ? &key : NULL);
     if (e == E_TOOSMALL)
         say("%s: %" PRIu64 " bytes are too small for a store (E_TOOSMALL); it takes %u at the least, and about a third "
             "of the RAM for each checkpoint",
@@ -315,8 +372,8 @@ static int do_format(struct block_part part, bool ours)
     else if (e)
         say("%s: format failed: %s", opt.path, err_text(e));
     else
-        printf("%s: empty store of %" PRIu64 " bytes at %" PRIu64 "\n", opt.path, store_usage(&store).bytes,
-               part.first * SECTOR_BYTES);
+        printf("%s: empty%s store of %" PRIu64 " bytes at %" PRIu64 "\n", opt.path, store.sealed ? " encrypted" : "",
+               store_usage(&store).bytes, part.first * SECTOR_BYTES);
     return e ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -357,7 +414,12 @@ static bool verify_one(const struct disk_entry *e)
         return true;
     }
     enum err err = verify_checkpoint(&store, e->id);
-    if (err && fault_is_below(&store, e))
+    if (err == E_KEY)
+        say("%s: checkpoint %" PRIu64
+            " is not damaged; whether it is what was saved can be told with its key alone (%s): "
+            "--key-file",
+            opt.path, e->id, err_name(err));
+    else if (err && fault_is_below(&store, e))
         say("%s: checkpoint %" PRIu64 " cannot be restored, because what it builds on (%" PRIu64 ") is damaged or does "
             "not fit: %s (%s)",
             opt.path, e->id, e->parent, err_text(err), err_name(err));
@@ -391,7 +453,7 @@ static int do_verify(void)
 static const struct {
     const char *name;
     unsigned least, most;
-    bool id, to, writes, json, force, drop;
+    bool id, to, writes, json, force, drop, key;
     int (*run)(void); /* NULL: format */
 } commands[] = {
     {"format", .writes = true, .force = true},
@@ -399,7 +461,7 @@ static const struct {
     {"show", 1, 1, .id = true, .json = true, .run = do_show},
     {"verify", 0, 1, .id = true, .run = do_verify},
     {"delete", 1, 1, .id = true, .writes = true, .run = do_delete},
-    {"extract", 2, 2, .id = true, .to = true, .force = true, .run = do_extract},
+    {"extract", 2, 2, .id = true, .to = true, .force = true, .key = true, .run = do_extract},
     {"copy", 1, 1, .to = true, .force = true, .run = do_copy},
     {"repair", .writes = true, .drop = true, .run = do_repair},
 };
@@ -430,8 +492,11 @@ static bool take_words(const char *const plain[PLAIN_MAX], size_t count, size_t 
     bool to_where = to->has_offset || to->has_size || to->has_partition;
     if (count - 2 < commands[c].least || count - 2 > commands[c].most || (opt.json && !commands[c].json) ||
         (opt.force && !commands[c].force) || (opt.drop_damaged && !commands[c].drop) ||
-        (to_where && commands[c].run != do_copy))
+        ((to_where || opt.to_key_file || opt.decrypt) && commands[c].run != do_copy) ||
+        (opt.to_key_file && opt.decrypt))
         return false;
+    if (!opt.key_file)
+        opt.key_file = getenv("SOJSTORE_KEY_FILE");
     opt.id_text = commands[c].id ? plain[2] : NULL;
     opt.to = commands[c].to ? plain[count - 1] : NULL;
     if (opt.id_text && strcmp(opt.id_text, "latest") && (!parse_number(opt.id_text, false, &id) || id == 0)) {
@@ -451,6 +516,8 @@ int main(int argc, char **argv)
     }
     if (!parse_arguments(argc, argv, plain, &count) || !take_words(plain, count, &c))
         return usage();
+    if (opt.key_file && !read_key_file(opt.key_file, &key))
+        return EXIT_FAILURE;
     if (!host_disk_open(&disk, opt.path, commands[c].writes)) {
         say("%s: %s%s", opt.path, strerror(errno),
             errno == EBUSY || errno == EWOULDBLOCK ? " (mounted, or in use?)" : "");
@@ -462,8 +529,12 @@ int main(int argc, char **argv)
     if (find_region(&disk, opt.path, &opt.where, &part, &ours)) {
         if (!commands[c].run)
             status = do_format(part, ours);
-        else if (open_store(part))
-            status = commands[c].run();
+        else if (open_store(part)) {
+            if (commands[c].key && store_locked(&store))
+                say("%s: %s (%s)", opt.path, err_text(E_KEY), err_name(E_KEY));
+            else
+                status = commands[c].run();
+        }
     }
     host_disk_close(&disk);
     return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : status;

@@ -17,11 +17,15 @@ struct options {
     const char *command, *path, *id_text;
     const char *to; /* extract: the core file; copy: the other store's file or device */
     struct where where, to_where;
-    bool json, force, drop_damaged;
+    bool json, force, drop_damaged, decrypt;
+    const char *key_file, *to_key_file; /* NULL: none */
 };
 
 extern struct options opt;
 extern struct store store; /* of opt.path; open in every command but format */
+
+/* The key in a file, "-" for standard input. false after a message. */
+bool read_key_file(const char *path, struct seal_key *key);
 
 /* One line on stderr. */
 void say(const char *fmt, ...) PRINTF_LIKE(1, 2);
@@ -57,6 +61,9 @@ int do_show(void);
 int do_delete(void);
 int do_extract(void);
 int do_copy(void);
+/* Every checkpoint of the open store into an empty one, sealed as that one is; its table is filled, not yet written. false
+   after a message. */
+bool reseal_checkpoints(struct store *to);
 int do_repair(void);
 
 #endif

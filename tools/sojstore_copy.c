@@ -63,17 +63,13 @@ static enum err copy_data(struct store *to)
     return err;
 }
 
-/* The table and what the superblock says, the length excepted: the copy has all of its new place. */
-static enum err adopt_table(struct store *to)
+/* What the superblock says and is not in the table; then both copies are written. */
+static enum err adopt_numbers(struct store *to)
 {
-    to->count = store.count;
-    memcpy(to->table, store.table, STORE_TABLE_MAX * sizeof *to->table);
     to->generation = max_u64(to->generation, store.generation);
     to->next_id = store.next_id;
     to->features_write = store.features_write;
     to->features_optional = store.features_optional;
-    to->created = store.created;
-    memcpy(to->uuid, store.uuid, sizeof to->uuid);
     for (uint32_t slot = 0; slot < STORE_SLOTS; slot++) {
         to->stale = true;
         enum err e = store_sync(to);
@@ -85,7 +81,18 @@ static enum err adopt_table(struct store *to)
     return E_OK;
 }
 
-static bool verify_copy(struct block_part part)
+/* The table and what the superblock says, the length excepted: the copy has all of its new place. */
+static enum err adopt_table(struct store *to)
+{
+    to->count = store.count;
+    memcpy(to->table, store.table, STORE_TABLE_MAX * sizeof *to->table);
+    memcpy(to->uuid, store.uuid, sizeof to->uuid);
+    to->sealed = store.sealed;
+    memcpy(to->key_check, store.key_check, sizeof to->key_check);
+    return adopt_numbers(to);
+}
+
+static bool verify_copy(struct block_part part, const struct seal_key *key)
 {
     static struct store to;
     const char *why = "";
@@ -96,12 +103,13 @@ static bool verify_copy(struct block_part part)
             e ? why : "checkpoints are missing");
         return false;
     }
+    enum err locked = store_unlock(&to, key);
     for (uint32_t i = 0; i < store_count(&to); i++) {
         uint64_t id = store_entry(&to, i)->id;
         if (format_is_rest(store_entry(&to, i))) /* read with the one it is for */
             continue;
         e = verify_checkpoint(&to, id);
-        if (!e)
+        if (!e || (e == E_KEY && locked))
             continue;
         good = false;
         if (verify_checkpoint(&store, id))
@@ -126,23 +134,52 @@ static bool fits(struct block_part part)
     return false;
 }
 
+/* Is it to be sealed in another way than it is? */
+static bool reseals(void)
+{
+    return opt.to_key_file || (opt.decrypt && store.sealed);
+}
+
+static bool copy_as_it_is(struct store *to, struct block_part part)
+{
+    return !copy_data(to) && !adopt_table(to) && verify_copy(part, store.key);
+}
+
+static bool copy_resealed(struct store *to, struct block_part part)
+{
+    const struct seal_key *key = to->key;
+    return reseal_checkpoints(to) && !adopt_numbers(to) && verify_copy(part, key);
+}
+
 static int copy_to(struct block_dev *disk)
 {
     static struct store to;
+    static struct seal_key key;
+    uint8_t uuid[16];
     struct block_part part;
     bool ours;
     if (!find_region(disk, opt.to, &opt.to_where, &part, &ours) || !fits(part) ||
         !may_overwrite(part, ours, opt.to, &opt.to_where, &to, to_work))
         return EXIT_FAILURE;
     /* An empty store first, which takes away what was there; then nothing points to the blocks being written. */
-    enum err e = store_format(&to, part, to_work, sizeof to_work, store.uuid, store.created);
+    memcpy(uuid, store.uuid, sizeof uuid);
+    if (opt.to_key_file && !read_key_file(opt.to_key_file, &key))
+        return EXIT_FAILURE;
+    if (reseals() && !host_random(uuid, sizeof uuid)) { /* what is sealed for one is not good in the other */
+        say("no random numbers: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    enum err e = store_format(&to, part, to_work, sizeof to_work, uuid, store.created, opt.to_key_file ? &key : NULL);
     if (e) {
         say("%s: %s; copy to another place", opt.to, err_text(e));
         return EXIT_FAILURE;
     }
-    if (copy_data(&to) || adopt_table(&to) || !verify_copy(part))
+    if (!(reseals() ? copy_resealed : copy_as_it_is)(&to, part))
         return EXIT_FAILURE;
-    printf("%s: %u checkpoints copied and verified, store of %" PRIu64 " bytes\n", opt.to, store_count(&to),
+    printf("%s: %u checkpoints copied and verified, %sstore of %" PRIu64 " bytes\n", opt.to, store_count(&to),
+           to.sealed      ? "encrypted "
+           : store.sealed ? "decrypted "
+                          : "",
            store_usage(&to).bytes);
     return EXIT_SUCCESS;
 }
@@ -153,6 +190,10 @@ int do_copy(void)
     const struct where *w = &opt.to_where;
     if (store.read_only) {
         say("%s: %s; copy it with the sojstore that belongs to it", opt.path, err_text(E_STOREVERSION));
+        return EXIT_FAILURE;
+    }
+    if (reseals() && store_locked(&store)) {
+        say("%s: %s (%s)", opt.path, err_text(E_KEY), err_name(E_KEY));
         return EXIT_FAILURE;
     }
     if (host_same_file(opt.path, opt.to)) {

@@ -70,9 +70,23 @@ int str_format(char *buf, size_t len, const char *fmt, ...)
     return n;
 }
 
-bool host_random(uint8_t bytes[16])
+bool host_random(uint8_t *bytes, size_t count)
 {
-    return getrandom(bytes, 16, 0) == 16;
+    return getrandom(bytes, count, 0) == (ssize_t)count;
+}
+
+long host_read_file(const char *path, uint8_t *data, size_t room)
+{
+    int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    size_t got = 0;
+    ssize_t n = fd < 0 ? -1 : 1;
+    while (n > 0 && got < room) {
+        n = read(fd, data + got, room - got);
+        got += n > 0 ? (size_t)n : 0;
+    }
+    if (fd > STDIN_FILENO)
+        close(fd);
+    return n < 0 ? -1 : (long)got;
 }
 
 /* ---- the disk: commands are done when they begin ---- */

@@ -21,7 +21,9 @@ bool host_same_file(const char *a, const char *b);
    E_NOTFOUND: no such partition; E_BADTAG: no valid partition table; E_BOUNDS: it reaches beyond the disk; E_IO. */
 enum err host_partition(struct block_dev *dev, unsigned number, struct block_part *part, bool *ours);
 
-/* 16 random bytes; the kernel's. */
-bool host_random(uint8_t bytes[16]);
+/* Random bytes, at most 256; the kernel's. */
+bool host_random(uint8_t *bytes, size_t count);
+/* What a file holds, up to room bytes; "-": standard input. -1, with errno set, when it cannot be read. */
+long host_read_file(const char *path, uint8_t *data, size_t room);
 
 #endif

@@ -102,6 +102,10 @@ static bool treat(const struct disk_entry *entry)
         printf("checkpoint %" PRIu64 ": good\n", id);
         return true;
     }
+    if (e == E_KEY) {
+        printf("checkpoint %" PRIu64 ": not damaged; the rest is for who has the key (%s)\n", id, err_name(e));
+        return true;
+    }
     bool below = is_damage(e) && fault_is_below(&store, entry);
     printf("checkpoint %" PRIu64 ": %s: %s (%s)\n", id,
            below          ? "builds on a damaged one"

@@ -126,6 +126,7 @@ static void print_json(const struct disk_entry *e, const struct ckpt_layout *l, 
     int n = store_entry_json(e, line, sizeof line);
     printf("%.*s,\"zero_pages\":%" PRIu64, n - 1, line, e->zero_pages); /* the object, left open */
     printf(",\"unchanged_pages\":%" PRIu64 ",\"chain\":%u", unchanged_pages(e, l), store_chain_length(&store, e->id));
+    printf(",\"encrypted\":%s", store.sealed ? "true" : "false");
     printf(",\"backend\":\"%s\"", clean(l->backend, sizeof l->backend, text));
     printf(",\"cpus\":%u,\"cpu_vendor\":\"%s\"", l->cpu_count, clean(l->cpu_vendor, sizeof l->cpu_vendor, text));
     printf(",\"cpu_signature\":%u,\"ram\":[", l->cpu_signature);
@@ -171,6 +172,8 @@ static void print_text(const struct disk_entry *e, const struct ckpt_layout *l, 
         printf("  section %-8s version %u, %u bytes\n", s->section[i].name, s->section[i].version, s->section[i].bytes);
     if (s->more)
         puts("  and more sections");
+    if (store.sealed)
+        printf("  encrypted%s\n", store_locked(&store) ? "; CPUs and sections are shown with --key-file" : "");
 }
 
 int do_show(void)
@@ -185,7 +188,7 @@ int do_show(void)
     enum err err = ckpt_read_meta(&store, e->id, &meta);
     if (!err)
         err = ckpt_walk(&store, e, &v, NULL);
-    if (err && err != E_ALREADY) {
+    if (err && err != E_ALREADY && err != E_KEY) {
         say("%s: checkpoint %" PRIu64 ": %s; look closer with: sojstore verify %s %" PRIu64, opt.path, e->id,
             err_text(err), opt.path, e->id);
         return EXIT_FAILURE;

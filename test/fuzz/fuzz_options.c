@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Any line from GRUB: options, and the selector of a partition. Nothing is refused, and all that comes out is in range. */
-/* UNITS: kernel/options.c drivers/partition.c drivers/block.c */
+/* UNITS: kernel/options.c ckpt/seal.c drivers/partition.c drivers/block.c */
+/* LIBS: -lmbedcrypto */
 #include "drivers/partition.h"
 #include "fuzz.h"
 #include "kernel/options.h"

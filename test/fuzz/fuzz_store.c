@@ -3,8 +3,8 @@
    a full one, a pin, a deletion, a merge. What was whole before stays whole, and what was refused stays refused.
    Input: fix-ups (1), what to do (1), pieces of the partition (fuzz_image.h). */
 /* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_merge.c ckpt/store_text.c ckpt/pages.c */
-/* UNITS: ckpt/format.c ckpt/hash.c drivers/block.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "ckpt/store_merge.h"
 #include "ckpt/store_text.h"
 #include "fuzz_image.h"

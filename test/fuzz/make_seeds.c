@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Writes the first corpus of the store's targets, made by the real writer: make_seeds DIRECTORY PREFIX, where PREFIX is
    the bytes before the pieces, in hex (fuzz_store.c: 0000). Each store in it is small: a guest of a few pages. */
-/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
+/* UNITS: ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c */
 /* UNITS: drivers/block.c */
-/* LIBS: -llz4 */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "ckpt/store_merge.h"
 #include "fuzz_image.h"
 #include "vcpu_state.h"
@@ -119,7 +119,7 @@ static void fresh(void)
 {
     image_lay(NULL, 0);
     struct block_part part = {&image_dev, 0, STORE_MIN_BLOCKS * STORE_BLOCK_SECTORS};
-    FUZZ_CHECK(!store_format(&st, part, work, sizeof work, (const uint8_t *)"seed-seed-seed-s", 1));
+    FUZZ_CHECK(!store_format(&st, part, work, sizeof work, (const uint8_t *)"seed-seed-seed-s", 1, NULL));
 }
 
 int main(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include "bits.h"
 #include "ckpt/store_merge.h"
 #include "crash_disk.h"
+#include "test_key.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -52,6 +53,14 @@ struct world {
 
 static struct world world, second_world; /* the second: cuts while a first one is recovered from */
 static uint8_t work[STORE_WORK_BYTES] ALIGNED(PAGE_BYTES);
+static const struct seal_key *crash_key; /* of the stores that are made; NULL: not encrypted */
+
+static enum err crash_open(struct store *s, struct block_part part)
+{
+    enum err e = store_open(s, part, work, sizeof work, NULL);
+    return e ? e : store_unlock(s, crash_key);
+}
+
 static uint8_t memory[MEMORIES][PAGES][PAGE_BYTES] ALIGNED(PAGE_BYTES);
 static uint32_t memories;
 static uint8_t target[PAGES][PAGE_BYTES] ALIGNED(PAGE_BYTES);
@@ -139,7 +148,7 @@ static void moment_over(struct world *w, enum err e)
 static enum err life_format(struct world *w)
 {
     struct moment *m = next_moment(w);
-    enum err e = store_format(&w->store, crash_part(&w->disk), work, sizeof work, uuid, 1700000000);
+    enum err e = store_format(&w->store, crash_part(&w->disk), work, sizeof work, uuid, 1700000000, crash_key);
     ck_assert_int_eq(e, E_OK);
     m->none = false;
     m->formatting = true;
@@ -337,7 +346,7 @@ static const char *superblock_lost(struct crash_disk *d, struct store *s)
     struct block_part part = crash_part(d);
     if (block_write(&part, slot, 1, zeros))
         return "the disk is too small";
-    enum err e = store_open(s, part, work, sizeof work, NULL);
+    enum err e = crash_open(s, part);
     if (e)
         return e == E_BADSTORE || e == E_NOSTORE ? NULL : wrong("one superblock lost: error %lu", (uint64_t)e, 0);
     static struct moment m;
@@ -387,7 +396,7 @@ static const char *usable(struct crash_disk *d, struct store *s, struct moment *
     if (m->count && id <= m->point[m->count - 1].id)
         return wrong("id %lu was used again", id, 0);
     m->point[m->count++] = (struct point){.id = id, .parent = parent, .memory = SCRATCH};
-    if (store_open(s, crash_part(d), work, sizeof work, NULL))
+    if (crash_open(s, crash_part(d)))
         return "after a further checkpoint the store does not open";
     if (!shows(s, m))
         return "a further checkpoint does not show, or another one does not any more";
@@ -407,7 +416,7 @@ static const char *second_cut(struct world *w, const struct moment *found)
     v->moment[0].ops = 0;
     v->moment[0].formatting = false;
     crash_record(&v->disk);
-    if (store_open(&v->store, crash_part(&v->disk), work, sizeof work, NULL))
+    if (crash_open(&v->store, crash_part(&v->disk)))
         return "the store opens once and not again";
     for (uint32_t i = 1; i <= 2; i++) { /* the first one repairs the copy that is behind */
         const struct moment *m = last_moment(v);
@@ -433,12 +442,12 @@ static const char *probe(void *ctx, uint32_t cut)
     while (m + 1 < w->moments && w->moment[m + 1].ops <= cut)
         m++;
     bool next = cut > w->moment[m].ops && m + 1 < w->moments; /* something of it was asked for */
-    enum err e = store_open(s, crash_part(&w->disk), work, sizeof work, NULL);
+    enum err e = crash_open(s, crash_part(&w->disk));
     if (e) {
         bool allowed = w->moment[m].none || (next && w->tried[m + 1].formatting);
         if (!allowed || (e != E_NOSTORE && e != E_BADSTORE))
             return wrong("the store does not open (%lu)", (uint64_t)e, 0);
-        if (store_format(s, crash_part(&w->disk), work, sizeof work, uuid, 1))
+        if (store_format(s, crash_part(&w->disk), work, sizeof work, uuid, 1, crash_key))
             return "no store, and none can be made";
         *found = (struct moment){0};
     } else if (shows(s, &w->moment[m])) {
@@ -461,7 +470,7 @@ static const char *probe(void *ctx, uint32_t cut)
         w->second_cases = w->second.cases;
         if (bad)
             return bad;
-        if (store_open(s, crash_part(&w->disk), work, sizeof work, NULL)) /* the working memory was lent */
+        if (crash_open(s, crash_part(&w->disk))) /* the working memory was lent */
             return "the store opens once and not again";
     }
     return w->cases % 4 == 3 ? superblock_lost(&w->disk, s) : usable(&w->disk, s, found);

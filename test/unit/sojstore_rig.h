@@ -90,7 +90,21 @@ static bool create_copy(const char *path, uint64_t bytes)
     return true;
 }
 
-static const struct made_up_host made_up_host = {open_disk, close_disk, create_copy, rig_uuid};
+static const struct made_up_host made_up_host = {open_disk, close_disk, create_copy, rig_uuid, true};
+
+/* Two keys: the one of test_key.h as it is, and one as text; and files that are none. */
+#define OTHER_KEY_TEXT "000102030405060708090A0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+long host_read_file(const char *path, uint8_t *data, size_t room)
+{
+    if (!strcmp(path, "key")) {
+        memcpy(data, test_key.bytes, SEAL_KEY_BYTES);
+        return SEAL_KEY_BYTES;
+    }
+    if (!strcmp(path, "other"))
+        return snprintf((char *)data, room, OTHER_KEY_TEXT "\n");
+    errno = ENOENT;
+    return strcmp(path, "short") ? -1 : 31;
+}
 
 static void slurp(FILE *f, char *text)
 {

@@ -8,6 +8,7 @@
 #include "ckpt/save.h"
 #include "ckpt/store_read.h"
 #include "ckpt/store_text.h"
+#include "test_key.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -40,6 +41,7 @@ struct rig_disk {
 };
 
 static struct rig_disk rig;
+static const struct seal_key *rig_key; /* of the stores that are made; NULL: not encrypted */
 static uint8_t rig_work[STORE_WORK_BYTES] ALIGNED(PAGE_BYTES);
 #define RIG_PAGE_END 416u                                          /* number of the page behind the highest range */
 __attribute__((unused)) static uint8_t rig_seen[RIG_PAGE_END / 8]; /* no byte more than ckpt_seen_bytes */
@@ -141,14 +143,15 @@ static struct block_part rig_part(void)
 
 __attribute__((unused)) static enum err rig_open(struct store *s)
 {
-    return store_open(s, rig_part(), rig_work, sizeof rig_work, NULL);
+    enum err e = store_open(s, rig_part(), rig_work, sizeof rig_work, NULL);
+    return e || !rig_key ? e : store_unlock(s, rig_key);
 }
 
 static const uint8_t rig_uuid[16] = "0123456789abcdef";
 
 __attribute__((unused)) static void rig_format(struct store *s)
 {
-    ck_assert_int_eq(store_format(s, rig_part(), rig_work, sizeof rig_work, rig_uuid, 1700000000), E_OK);
+    ck_assert_int_eq(store_format(s, rig_part(), rig_work, sizeof rig_work, rig_uuid, 1700000000, rig_key), E_OK);
 }
 
 /* Two RAM ranges with a hole, and a hidden range inside the second: 160 + 32 - 8 pages. */

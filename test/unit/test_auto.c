@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* When the next automatic checkpoint is due, and when it has to be a full one. */
-/* UNITS: kernel/auto_plan.c ckpt/store.c ckpt/format.c ckpt/hash.c ckpt/pages.c drivers/block.c */
-/* LIBS: -llz4 */
+/* UNITS: kernel/auto_plan.c ckpt/store.c ckpt/format.c ckpt/hash.c ckpt/seal.c ckpt/pages.c drivers/block.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "kernel/auto_plan.h"
 #include "unit.h"
 

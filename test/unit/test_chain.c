@@ -2,8 +2,8 @@
 /* Checkpoints that build on others: restored at every point bit for bit against a model, pages in any order, chains of
    every length, pins, and what may be deleted. */
 /* UNITS: ckpt/load.c ckpt/save.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_text.c */
-/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c kernel/auto_plan.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c kernel/auto_plan.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "chain_rig.h"
 #include "kernel/auto_plan.h"
 

@@ -2,8 +2,8 @@
 /* Chains that something happened to: damage below the checkpoint that is asked for, links that lead nowhere, records no
    writer makes, and every power cut and failing request while one grows. Nothing of it is restored in part. */
 /* UNITS: ckpt/load.c ckpt/save.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/store_text.c */
-/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "chain_rig.h"
 
 /* ---- damage below ---- */

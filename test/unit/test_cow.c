@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Copy-on-first-write against a memory whose owner writes at random while pages are taken: what is taken is the cut. */
-/* UNITS: ckpt/cow.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/cow.c ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "bits.h"
 #include "ckpt/cow.h"
 #include "unit.h"

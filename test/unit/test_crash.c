@@ -3,8 +3,8 @@
    that a cut can leave behind is opened, compared bit for bit and used. CRASH_FACTOR=N shows N times as many of the
    states that are too many to show them all, and lives N times as many random lives; CRASH_SEED=N begins elsewhere. */
 /* UNITS: test/unit/crash_disk.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c ckpt/pages.c */
-/* UNITS: ckpt/store_merge.c ckpt/format.c ckpt/hash.c drivers/block.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/store_merge.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "crash_rig.h"
 
 static uint64_t total_cases, total_cuts, total_exhaustive;
@@ -99,6 +99,26 @@ START_TEST(taken_out_of_a_chain)
     (void)must_save(id[2]);
     world.nested_every = 20;
     explore("merging", 12);
+}
+END_TEST
+
+/* The same with sealed records. */
+START_TEST(an_encrypted_store)
+{
+    uint64_t id[4] = {0};
+    crash_key = &test_key;
+    whole_life(16);
+    explore("encrypted", 8);
+    world_begin(&world, 16);
+    (void)life_format(&world);
+    for (uint32_t i = 0; i < 4; i++)
+        id[i] = must_save(i ? id[i - 1] : 0);
+    world_forget(&world);
+    ck_assert_int_eq(life_merge(&world, id[0], 1), E_OK);
+    ck_assert_int_eq(life_merge(&world, id[2], MERGE_SLICE_BYTES), E_OK);
+    world.nested_every = 20;
+    explore("its merging", 8);
+    crash_key = NULL;
 }
 END_TEST
 
@@ -363,6 +383,7 @@ static Suite *crash_suite(void)
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, a_whole_life);
     tcase_add_test(t, taken_out_of_a_chain);
+    tcase_add_test(t, an_encrypted_store);
     tcase_add_test(t, disks_that_take_little_and_much);
     tcase_add_test(t, a_table_that_is_full);
     tcase_add_test(t, a_store_without_room);

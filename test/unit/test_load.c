@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Restoring: bit for bit, each page once, nothing touched before all is proven; refusals say what differs. */
 /* UNITS: ckpt/load.c ckpt/save.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c */
-/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c drivers/block.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "ckpt/load.h"
 #include "str.h"
 

@@ -2,8 +2,8 @@
 /* Checkpoints taken out of a chain: every point that is left is restored bit for bit, after each slice and through a
    new look at the medium; what is refused; what a damaged one does; and how much room it takes. */
 /* UNITS: ckpt/load.c ckpt/save.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_load.c */
-/* UNITS: ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c kernel/auto_plan.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c kernel/auto_plan.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "chain_rig.h"
 #include "ckpt/store_merge.h"
 #include "kernel/auto_plan.h"
@@ -350,6 +350,17 @@ START_TEST(tables_with_a_rest)
 }
 END_TEST
 
+static void setup_encrypted(void)
+{
+    rig_key = &test_key;
+    setup();
+}
+
+static void teardown_encrypted(void)
+{
+    rig_key = NULL;
+}
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("merge");
@@ -367,6 +378,13 @@ static Suite *suite(void)
     tcase_add_test(t, in_little_room);
     tcase_add_test(t, automatic_ones_stay_one_chain);
     tcase_add_test(t, tables_with_a_rest);
+    suite_add_tcase(s, t);
+    t = tcase_create("encrypted");
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup_encrypted, teardown_encrypted);
+    tcase_add_test(t, any_one_goes);
+    tcase_add_test(t, interrupted_and_gone_on_with);
+    tcase_add_test(t, in_little_room);
     suite_add_tcase(s, t);
     return s;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The GRUB line: defaults, every documented value, and that nothing wrong is taken silently. */
-/* UNITS: kernel/options.c */
+/* UNITS: kernel/options.c ckpt/seal.c */
+/* LIBS: -lmbedcrypto */
 #include "kernel/options.h"
 #include "unit.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Pages to extents and back: zero test, runs, raw and packed extents, and extents no writer makes. */
-/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "ckpt/pages.h"
 #include "unit.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* sojstore from its command line, on the rig's disk: exit codes, messages, JSON, what it refuses to destroy. */
 /* UNITS: tools/sojstore_part.c tools/sojstore_show.c tools/sojstore_extract.c tools/sojstore_core.c */
+/* UNITS: tools/sojstore_reseal.c */
 /* UNITS: tools/sojstore_copy.c tools/sojstore_delete.c tools/sojstore_repair.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c */
-/* UNITS: ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c drivers/partition.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "ckpt/store_merge.h"
 #include "sojstore_rig.h"
 

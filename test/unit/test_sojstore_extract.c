@@ -2,9 +2,10 @@
 /* sojstore extract: a guest with page tables and known strings in its memory, saved by the rig; the core file is read
    here by the ELF specification's offsets, not with the headers that wrote it. */
 /* UNITS: tools/sojstore_part.c tools/sojstore_show.c tools/sojstore_extract.c tools/sojstore_core.c */
+/* UNITS: tools/sojstore_reseal.c */
 /* UNITS: tools/sojstore_copy.c tools/sojstore_delete.c tools/sojstore_repair.c ckpt/store.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c */
-/* UNITS: ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c drivers/block.c drivers/partition.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/store_load.c ckpt/store_merge.c ckpt/pages.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c drivers/partition.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "sojstore_rig.h"
 #include "tools/sojstore_core.h"
 #include "vcpu_state.h"

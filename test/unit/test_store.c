@@ -2,8 +2,8 @@
 /* The store as a whole: format, open, commit, delete, free space; every power cut, every failing request, every
    damaged byte of what it keeps about itself. */
 /* UNITS: ckpt/store.c ckpt/store_speed.c ckpt/store_write.c ckpt/store_read.c ckpt/store_text.c ckpt/pages.c */
-/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c drivers/block.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/store_load.c ckpt/format.c ckpt/hash.c ckpt/seal.c drivers/block.c */
+/* LIBS: -llz4 -lmbedcrypto */
 #include "ckpt/store_speed.h"
 #include "store_rig.h"
 
@@ -72,11 +72,11 @@ END_TEST
 START_TEST(arguments_are_checked)
 {
     struct block_part small = {&rig.dev, 0, STORE_MIN_BLOCKS * 8 - 1};
-    ck_assert_int_eq(store_format(&st, small, rig_work, sizeof rig_work, rig_uuid, 0), E_TOOSMALL);
+    ck_assert_int_eq(store_format(&st, small, rig_work, sizeof rig_work, rig_uuid, 0, NULL), E_TOOSMALL);
     ck_assert_int_eq(store_open(&st, rig_part(), rig_work, sizeof rig_work - 1, NULL), E_NOMEM);
-    ck_assert_int_eq(store_format(&st, rig_part(), NULL, sizeof rig_work, rig_uuid, 0), E_NOMEM);
+    ck_assert_int_eq(store_format(&st, rig_part(), NULL, sizeof rig_work, rig_uuid, 0, NULL), E_NOMEM);
     small.count++;
-    ck_assert_int_eq(store_format(&st, small, rig_work, sizeof rig_work, rig_uuid, 0), E_OK);
+    ck_assert_int_eq(store_format(&st, small, rig_work, sizeof rig_work, rig_uuid, 0, NULL), E_OK);
     rig_format(&st);
     struct ckpt_layout l = rig_layout();
     struct ckpt_meta m = {"x", 0, CKPT_FULL, CKPT_DISK_NONE, &l, 0, 0};
@@ -611,7 +611,7 @@ START_TEST(read_errors_at_open)
     rig.fail_at = 0;
     rig.fail_for = 100;
     ck_assert_int_eq(rig_open(&st), E_IO);
-    ck_assert_int_eq(store_format(&st, rig_part(), rig_work, sizeof rig_work, rig_uuid, 0), E_IO);
+    ck_assert_int_eq(store_format(&st, rig_part(), rig_work, sizeof rig_work, rig_uuid, 0, NULL), E_IO);
 }
 END_TEST
 
