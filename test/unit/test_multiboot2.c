@@ -240,6 +240,26 @@ START_TEST(bad_tags)
 }
 END_TEST
 
+START_TEST(a_module_that_is_not_the_guests)
+{
+    static const char *const strings[] = {"/boot/vmlinuz sojourn-key", "  sojourn-key", "sojourn-keys x", "",
+                                          "sojourn-key again"};
+    struct boot_module m;
+    begin();
+    add_map(1);
+    for (uint32_t i = 0; i < ARRAY_LEN(strings); i++)
+        add_module(0x1000 * (i + 1), 0x1000 * (i + 1) + 32, strings[i]);
+    end();
+    ck_assert_int_eq(parse(), E_OK);
+    ck_assert(boot_remove_module(&bi, "sojourn-key", &m) && m.start == 0x2000 && m.end == 0x2020);
+    ck_assert_uint_eq(bi.module_count, 4);
+    ck_assert(bi.module[0].start == 0x1000 && bi.module[1].start == 0x3000 && bi.module[3].start == 0x5000);
+    ck_assert(boot_remove_module(&bi, "sojourn-key", &m) && m.start == 0x5000);
+    ck_assert(!boot_remove_module(&bi, "sojourn-key", &m));
+    ck_assert_uint_eq(bi.module_count, 3);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("multiboot2");
@@ -250,6 +270,7 @@ static Suite *suite(void)
     tcase_add_test(t, every_byte_corrupted);
     tcase_add_test(t, limits);
     tcase_add_test(t, bad_tags);
+    tcase_add_test(t, a_module_that_is_not_the_guests);
     suite_add_tcase(s, t);
     return s;
 }

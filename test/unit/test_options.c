@@ -179,6 +179,34 @@ START_TEST(a_bad_later_value_gives_the_default_too)
 }
 END_TEST
 
+#define KEY_TEXT "00112233445566778899AABBccddeeff00112233445566778899aabbccddeeff"
+
+/* A key is taken as it is, or not at all; whatever is wrong with it, no warning repeats it. */
+START_TEST(keys)
+{
+    static const char *const bad[] = {"key=" KEY_TEXT "0",
+                                      "key=0011223344556677",
+                                      "\"key=" KEY_TEXT " \"",
+                                      "key=g" KEY_TEXT,
+                                      "key=" KEY_TEXT KEY_TEXT KEY_TEXT,
+                                      "key=",
+                                      "kye=" KEY_TEXT,
+                                      "key=" KEY_TEXT " key=0011223344556677"};
+    options_parse("settle=3 key=" KEY_TEXT " rate=1", &o);
+    ck_assert_str_eq(o.key, KEY_TEXT);
+    ck_assert_uint_eq(o.warnings, 0);
+    options_parse("key=" KEY_TEXT " key=none", &o);
+    ck_assert_str_eq(o.key, "");
+    ck_assert_uint_eq(o.warnings, 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        options_parse(bad[i], &o);
+        ck_assert_msg(!o.key[0] && o.warnings == 1, "%s", bad[i]);
+        ck_assert_msg(!strstr(o.warning[0], "00112233"), "%s", o.warning[0]);
+        ck_assert_msg(strstr(o.warning[0], i == 6 ? "kye" : "key"), "%s", o.warning[0]);
+    }
+}
+END_TEST
+
 START_TEST(grub_quoting)
 {
     options_parse("\"store=gpt:my store\" settle=9", &o);
@@ -244,6 +272,7 @@ static Suite *suite(void)
     tcase_add_test(t, every_value_is_taken);
     tcase_add_test(t, wrong_values_warn_and_default);
     tcase_add_test(t, a_bad_later_value_gives_the_default_too);
+    tcase_add_test(t, keys);
     tcase_add_test(t, grub_quoting);
     tcase_add_test(t, many_and_long_are_bounded);
     tcase_add_test(t, random_lines);

@@ -58,6 +58,10 @@ START_TEST(wrong_usage_is_2)
                                         "list disk.img --to-offset 512",
                                         "repair disk.img 1",
                                         "verify disk.img --drop-damaged",
+                                        "list disk.img --key-file",
+                                        "list disk.img --decrypt",
+                                        "verify disk.img --to-key-file key",
+                                        "copy disk.img copy.img --decrypt --to-key-file key",
                                         "list disk.img --size 1T"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         ck_assert_msg(run(lines[i]) == 2, "%s", lines[i]);
