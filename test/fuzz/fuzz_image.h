@@ -110,7 +110,7 @@ static bool stream_copy(uint8_t *part, const struct disk_entry *e, uint64_t at, 
 
 static void fix_records(uint8_t *part, const struct disk_entry *e, uint32_t fix)
 {
-    static uint8_t payload[RECORD_PAYLOAD_MAX];
+    static uint8_t payload[RECORD_PAYLOAD_MAX + SEAL_BYTES];
     struct disk_record r;
     uint64_t at = 0;
     for (uint32_t n = 0; n < FIX_RECORDS_MAX && stream_copy(part, e, at, &r, sizeof r, false); n++) {
@@ -119,8 +119,7 @@ static void fix_records(uint8_t *part, const struct disk_entry *e, uint32_t fix)
             r.checkpoint = e->id;
             r.sequence = n;
         }
-        if (r.payload_bytes > RECORD_PAYLOAD_MAX ||
-            !stream_copy(part, e, at + sizeof r, payload, r.payload_bytes, false))
+        if (r.payload_bytes > sizeof payload || !stream_copy(part, e, at + sizeof r, payload, r.payload_bytes, false))
             return;
         format_seal_record(&r, payload, e->seed);
         (void)stream_copy(part, e, at, &r, sizeof r, true);

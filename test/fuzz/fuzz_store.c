@@ -8,6 +8,7 @@
 #include "ckpt/store_merge.h"
 #include "ckpt/store_text.h"
 #include "fuzz_image.h"
+#include "test_key.h"
 
 #define DO_ON_NEWEST 1u
 #define DO_SMALL_PART 2u /* the partition is cut to less than the store */
@@ -95,7 +96,7 @@ static void write_one(bool on_newest)
         if (!v && whole < STORE_TABLE_MAX)
             whole_ids[whole++] = id;
     } else {
-        FUZZ_CHECK(e == E_FULL || e == E_STOREVERSION || e == E_BADSTORE);
+        FUZZ_CHECK(store_locked(&st) ? e == E_KEY : e == E_FULL || e == E_STOREVERSION || e == E_BADSTORE);
     }
 }
 
@@ -134,6 +135,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(why);
     if (e)
         return 0;
+    enum err locked = store_unlock(&st, &test_key);
+    FUZZ_CHECK(!locked == !store_locked(&st));
     FUZZ_CHECK(store_count(&st) <= STORE_TABLE_MAX && store_usage(&st).used <= store_usage(&st).bytes);
     FUZZ_CHECK(store_usage(&st).bytes <= part.count * IMAGE_SECTOR);
     for (uint32_t i = 0; i < store_count(&st); i++)
@@ -155,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t now = store_count(&st);
     FUZZ_CHECK(now == before || now == before + 1);
     FUZZ_CHECK(!store_open(&st, part, work, sizeof work, &why));
-    FUZZ_CHECK(store_count(&st) == now);
+    FUZZ_CHECK(store_count(&st) == now && store_unlock(&st, &test_key) == locked);
     for (uint32_t i = 0; i < whole; i++)
         FUZZ_CHECK(!ckpt_verify(&st, whole_ids[i], NULL));
     return 0;

@@ -6,6 +6,7 @@
 /* LIBS: -llz4 -lmbedcrypto */
 #include "ckpt/store_merge.h"
 #include "fuzz_image.h"
+#include "test_key.h"
 #include "vcpu_state.h"
 
 static uint8_t work[STORE_WORK_BYTES] ALIGNED(PAGE_BYTES);
@@ -115,11 +116,11 @@ static void merge_slice(uint64_t id)
     FUZZ_CHECK(!ckpt_merge_begin(&m, &st, id, seen, sizeof seen, NULL) && !ckpt_merge_step(&m, 1, NULL));
 }
 
-static void fresh(void)
+static void fresh(const struct seal_key *key)
 {
     image_lay(NULL, 0);
     struct block_part part = {&image_dev, 0, STORE_MIN_BLOCKS * STORE_BLOCK_SECTORS};
-    FUZZ_CHECK(!store_format(&st, part, work, sizeof work, (const uint8_t *)"seed-seed-seed-s", 1, NULL));
+    FUZZ_CHECK(!store_format(&st, part, work, sizeof work, (const uint8_t *)"seed-seed-seed-s", 1, key));
 }
 
 int main(int argc, char **argv)
@@ -130,7 +131,7 @@ int main(int argc, char **argv)
     }
     directory = argv[1];
     prefix = argv[2];
-    fresh();
+    fresh(NULL);
     keep("empty");
     (void)save(0, 4, 2, false);
     keep("one");
@@ -142,16 +143,16 @@ int main(int argc, char **argv)
     keep("rest");
     merge_slice(1);
     keep("merged");
-    fresh();
+    fresh(NULL);
     (void)save(0, 4, 2, false);
     (void)save(1, 4, 4, false);
     (void)save(2, 4, 3, true);
     FUZZ_CHECK(!store_pin(&st, 1, true) && !store_delete(&st, 3));
     keep("pinned");
-    fresh();
+    fresh(NULL);
     paging_guest();
     keep("paging");
-    fresh();
+    fresh(NULL);
     (void)save(0, 3, 3, true);
     keep("backwards");
     (void)save(0, 8, 9, false);
@@ -160,5 +161,9 @@ int main(int argc, char **argv)
     keep("pieces");
     memset(image, 0, STORE_BLOCK_BYTES);
     keep("one_superblock");
+    fresh(&test_key);
+    (void)save(0, 4, 2, false);
+    (void)save(1, 4, 4, false);
+    keep("encrypted");
     return 0;
 }
