@@ -130,13 +130,14 @@ static void open_store(void)
 {
     trouble = store_open(&store, store_part, work, STORE_WORK_BYTES, &trouble_detail);
     condition = trouble == E_OK ? STORE_READY : STORE_BAD;
-    enum err locked = trouble ? E_OK : store_unlock(&store, store_key());
-    if (locked)
-        commands_note("store: %s: %s", err_name(locked), err_text(locked));
-    else if (!trouble && store_key() && !store.sealed)
+    enum err e = trouble ? trouble : store_unlock(&store, store_key());
+    const char *detail = trouble ? trouble_detail : err_text(e);
+    if (e == E_KEY)
+        commands_note("store: %s: %s", err_name(e), detail);
+    else if (!e && store_key() && !store.sealed)
         commands_note("the store is not encrypted and stays so; format --yes makes an encrypted one");
-    if (trouble)
-        log_line("ckpt", "store not usable: %s: %s", err_name(trouble), trouble_detail);
+    if (e)
+        log_line("ckpt", "store not usable: %s: %s", err_name(e), detail);
     else
         log_line("ckpt", "store open: bytes=%llu checkpoints=%u", (unsigned long long)store_usage(&store).bytes,
                  store_count(&store));

@@ -61,6 +61,8 @@ const char *store_key_take(struct boot_info *boot, struct options *o)
     if (o->key[0])
         good = take(o->key, TEXT_BYTES);
     memset(o->key, 0, sizeof o->key);
+    char *line = boot->strings + boot->cmdline; /* has been read */
+    memset(line, 0, strlen(line));
     return good ? NULL : "module " MODULE_NAME ": neither 32 bytes nor 64 hexadecimal digits; there is no key";
 }
 

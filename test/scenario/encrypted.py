@@ -53,6 +53,11 @@ def hidden_range(m):
     raise machine.RigError("the log does not say where hidden memory is")
 
 
+def nowhere(m, raw, text, mem_mib=256):
+    memory = m.memory(0, mem_mib << 20)
+    check(not any(piece in memory for piece in pieces(raw, text)), "a piece of the key is left after Sojourn has gone")
+
+
 def says_nothing(m, raw, text):
     """Sojourn's console, all that it said in this test, and the guest's."""
     for name in ("com1.log", "com2.log"):
@@ -130,3 +135,6 @@ def key_module(m):
     check(any("sojourn-key" in note for note in notes) and any("key=..." in note for note in notes), f"notes: {notes}")
     steps.refused(m, "checkpoint", "E_KEY")
     says_nothing(m, raw, text)
+    steps.again(m, m.path("disk.img"), "--options", f"start=native key={text}")
+    steps.shell(m)
+    nowhere(m, raw, text)
