@@ -70,7 +70,7 @@ SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c $(addprefix driv
   vmx/caps.c svm/caps.c ept/second_level.c ept/mtrr.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
   report.c json.c options.c checkpoint.c saving.c bus_masters.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c policy.c live.c \
   merging.c store_key.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c log.c \
-  console_help.c newlib_glue.c panic.c base.c live.c)) ept/track.c $(wildcard ept/codec_*.c) svm/svm.c
+  console_help.c newlib_glue.c panic.c base.c)) ept/track.c $(wildcard ept/codec_*.c) svm/svm.c
 $(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
 # XXH3's loops are inlined by force; what -O2 adds is cases of short inputs, which are as fast without.
 $(B)/obj/ckpt/hash.o: SIZE := -Os
