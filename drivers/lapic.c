@@ -19,7 +19,7 @@
 
 static struct lapic_host host;
 
-void lapic_init(const struct lapic_host *h)
+SELDOM void lapic_init(const struct lapic_host *h)
 {
     host = *h;
 }
@@ -177,7 +177,7 @@ bool lapic_counter_nmi(void)
            host.rdmsr(MSR_IA32_PERF_GLOBAL_STATUS) != 0;
 }
 
-enum err lapic_quiesce(void)
+SELDOM enum err lapic_quiesce(void)
 {
     if (lapic_mode() == LAPIC_MODE_OFF)
         return E_OK;
@@ -196,7 +196,7 @@ enum err lapic_quiesce(void)
 
 /* What is in service or pending now belongs to a guest that no longer exists. Nothing but taking an interrupt clears
    IRR, and nothing but an EOI clears ISR. */
-static enum err drain(void)
+static SELDOM enum err drain(void)
 {
     uint32_t bank[LAPIC_WORDS];
     for (uint32_t i = 0; i <= LAPIC_VECTORS; i++) {
@@ -218,7 +218,7 @@ static enum err drain(void)
     return E_TIMEOUT;
 }
 
-enum err lapic_init_reset(void)
+SELDOM enum err lapic_init_reset(void)
 {
     enum err e = lapic_quiesce();
     if (e || lapic_mode() == LAPIC_MODE_OFF)
@@ -289,7 +289,7 @@ static void restore_timer(const struct dev_lapic_state *s, const struct dev_lapi
         host.wrmsr(MSR_IA32_TSC_DEADLINE, s->tsc_deadline);
 }
 
-enum err lapic_restore(const struct dev_lapic_state *s)
+SELDOM enum err lapic_restore(const struct dev_lapic_state *s)
 {
     if (s->mode == LAPIC_MODE_OFF)
         return E_OK;

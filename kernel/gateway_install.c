@@ -25,7 +25,7 @@ static uint64_t *tables[2]; /* for gateways one or two levels up: [0] the page t
 static uint64_t code_pa;    /* of the first page of the place that was found */
 static uint64_t next_look_us;
 
-void gateway_install_init(void)
+SELDOM void gateway_install_init(void)
 {
     for (unsigned i = 0; i < ARRAY_LEN(tables); i++)
         tables[i] = pool_alloc_pages(1);

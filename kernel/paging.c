@@ -91,7 +91,7 @@ struct image_range paging_image_part(enum image_part part)
     return ranges[part];
 }
 
-void paging_place(uint64_t base, uint64_t bytes)
+SELDOM void paging_place(uint64_t base, uint64_t bytes)
 {
     hidden.base = base;
     hidden.bytes = bytes;
@@ -111,7 +111,7 @@ uint64_t paging_cr3(void)
 
 /* A zeroed table page, as a physical address; 0 when the pool is empty. Before relocation the pool is reached through
    the physical map, afterwards through HOST_BASE: phys_to_virt knows. */
-static uint64_t take_page(void)
+static SELDOM uint64_t take_page(void)
 {
     if (pool_next + PAGE_BYTES > pool_end)
         return 0;
@@ -157,7 +157,7 @@ static bool make_rest_tables(uint64_t cr3)
 }
 
 /* Set the entry for va at the given level (1: 4 KiB, 2: 2 MiB, 3: 1 GiB), making tables on the way. */
-static bool map_one(uint64_t cr3, uint64_t va, unsigned level, uint64_t entry)
+static SELDOM bool map_one(uint64_t cr3, uint64_t va, unsigned level, uint64_t entry)
 {
     uint64_t table = cr3;
     for (unsigned l = 4; l > level; l--) {
@@ -183,7 +183,7 @@ static uint64_t image_rights(uint64_t va)
     return RIGHTS_DATA;
 }
 
-uint64_t paging_build_tables(uint64_t phys_limit)
+SELDOM uint64_t paging_build_tables(uint64_t phys_limit)
 {
     uint64_t cr3 = take_page();
     if (!cr3)
@@ -216,7 +216,7 @@ uint64_t paging_build_tables(uint64_t phys_limit)
     return cr3;
 }
 
-void paging_relocate(uint64_t cr3)
+SELDOM void paging_relocate(uint64_t cr3)
 {
     uint64_t target = PHYSMAP_BASE + hidden.base + HOST_IMAGE_OFFSET;
     host_phys = hidden.base;
@@ -240,7 +240,7 @@ enum err paging_map_mmio(uint64_t pa, uint64_t bytes)
     return E_OK;
 }
 
-enum err paging_map_pool(uint64_t va, uint64_t bytes)
+SELDOM enum err paging_map_pool(uint64_t va, uint64_t bytes)
 {
     for (uint64_t off = 0; off < bytes; off += PAGE_BYTES) {
         uint64_t page = take_page();
@@ -250,7 +250,7 @@ enum err paging_map_pool(uint64_t va, uint64_t bytes)
     return E_OK;
 }
 
-uint64_t paging_startup_tables(uint64_t page_pa)
+SELDOM uint64_t paging_startup_tables(uint64_t page_pa)
 {
     uint64_t cr3 = take_page();
     if (!cr3 || cr3 + PAGE_BYTES > FOUR_GIB)

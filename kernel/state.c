@@ -48,7 +48,7 @@ const char *state_msr_name(unsigned index)
     return index < VMSR_COUNT ? rows[index].name : "?";
 }
 
-enum err state_probe(void)
+SELDOM enum err state_probe(void)
 {
     uint64_t value;
     for (unsigned i = 0; i < VMSR_COUNT; i++)
@@ -96,7 +96,7 @@ static void write_if_other(uint32_t msr, uint64_t value)
         log_line("state", "MSR refused the guest's value: msr=%#x value=%#llx", msr, (unsigned long long)value);
 }
 
-void state_load_live(const struct vcpu_state *s)
+SELDOM void state_load_live(const struct vcpu_state *s)
 {
     cpu_write_cr2(s->cr2);
     if (cpu_read_cr8() != s->cr8)
@@ -137,7 +137,7 @@ void state_waiting_for_sipi(struct vcpu_state *s)
     s->xsave_bytes = FXSAVE_BYTES;
 }
 
-void state_started(struct vcpu_state *s, uint8_t vector, uint64_t switched_msrs)
+SELDOM void state_started(struct vcpu_state *s, uint8_t vector, uint64_t switched_msrs)
 {
     static const enum sreg data[] = {SREG_ES, SREG_SS, SREG_DS, SREG_FS, SREG_GS};
     memset(s, 0, offsetof(struct vcpu_state, xsave));
@@ -160,7 +160,7 @@ void state_started(struct vcpu_state *s, uint8_t vector, uint64_t switched_msrs)
     s->msr[VMSR_EFER] = 0;
 }
 
-void state_load_mtrrs(const struct vcpu_state *s)
+SELDOM void state_load_mtrrs(const struct vcpu_state *s)
 {
     for (unsigned i = 0; i < mtrr_count && i < s->mtrr_count; i++) {
         write_if_other(MSR_IA32_MTRR_PHYSBASE0 + 2 * i, s->mtrr_base[i]);
@@ -189,7 +189,7 @@ void state_load_xsave(const struct vcpu_state *s)
         cpu_fxrstor(s->xsave);
 }
 
-enum err state_check(const struct vcpu_state *s, char *why, size_t why_len)
+SELDOM enum err state_check(const struct vcpu_state *s, char *why, size_t why_len)
 {
     uint64_t missing = s->msr_present & ~present & ~not_loaded;
     if (missing) {

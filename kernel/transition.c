@@ -80,7 +80,7 @@ void transition_init_cpu(void)
     cpu_write_cr0(HOST_CR0);
 }
 
-void transition_init(void)
+SELDOM void transition_init(void)
 {
     gateway.host_cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
     if (cpu_cpuid(1, 0).ecx & CPUID1_ECX_XSAVE)
@@ -96,7 +96,7 @@ void transition_init(void)
     bridge_init();
 }
 
-void transition_refused(const char *which, enum err why)
+SELDOM void transition_refused(const char *which, enum err why)
 {
     guest.refused++;
     guest.last_refusal = why;

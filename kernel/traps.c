@@ -91,7 +91,7 @@ void traps_load(struct cpu *c)
     cpu_ltr(HOST_TR);
 }
 
-void traps_init_cpu(struct cpu *c)
+SELDOM void traps_init_cpu(struct cpu *c)
 {
     uint64_t window = cpu_window(c);
     c->gdt[HOST_CS / 8] = GDT_CODE64;
@@ -105,7 +105,7 @@ void traps_init_cpu(struct cpu *c)
     c->vcpu.host_tss_base = (uint64_t)&c->tss;
 }
 
-void traps_init(void)
+SELDOM void traps_init(void)
 {
     for (unsigned v = 0; v < ARRAY_LEN(idt); v++) {
         uint64_t entry = v < VECTOR_FIRST_INTERRUPT ? (uint64_t)trap_stubs + TRAP_STUB_BYTES * v

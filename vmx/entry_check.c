@@ -361,7 +361,7 @@ static const char *check_pdptes(const uint64_t *v, const struct vmx_caps *caps)
     return NULL;
 }
 
-const char *vmx_entry_check_fixed(const struct vmx_rows *rows, const struct vmx_caps *caps)
+SELDOM const char *vmx_entry_check_fixed(const struct vmx_rows *rows, const struct vmx_caps *caps)
 {
     const char *broken = check_controls(rows->value, caps);
     return broken ? broken : check_host(rows->value, caps);

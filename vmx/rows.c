@@ -32,7 +32,7 @@ SEGMENT_ROWS_IN_ORDER(BASE);
 
 #define VMCS_LINK_NONE (~0ull)
 
-const char *vmcs_field_name(struct vmcs_field field)
+SELDOM const char *vmcs_field_name(struct vmcs_field field)
 {
     for (size_t i = 0; i < vmcs_field_count; i++) {
         if (vmcs_fields[i].field.encoding == field.encoding)
@@ -86,7 +86,7 @@ uint32_t vmx_event_info(const struct vcpu_event *event)
            (event->has_error_code ? INTR_INFO_ERROR : 0);
 }
 
-void vmx_event_from_vectoring(uint32_t info, uint32_t error_code, uint32_t insn_len, struct vcpu_event *event)
+SELDOM void vmx_event_from_vectoring(uint32_t info, uint32_t error_code, uint32_t insn_len, struct vcpu_event *event)
 {
     memset(event, 0, sizeof *event);
     if (!(info & INTR_INFO_VALID))
@@ -188,7 +188,7 @@ static void build_guest(uint64_t *v, const struct vmx_caps *caps, const struct v
     v[VI_GUEST_ACTIVITY] = s->activity;
 }
 
-void vmx_rows_build_fixed(struct vmx_rows *rows, const struct vmx_caps *caps, const struct vmx_host *host)
+SELDOM void vmx_rows_build_fixed(struct vmx_rows *rows, const struct vmx_caps *caps, const struct vmx_host *host)
 {
     build_controls(rows->value, caps, host);
     build_host(rows->value, host);
@@ -248,7 +248,7 @@ static void msr_bit_set(uint8_t *bitmap, uint32_t low_msr, bool read, bool write
         bitmap[MSR_BITMAP_WRITE_LOW + low_msr / 8] |= bit;
 }
 
-void vmx_msr_bitmap_build(uint8_t *bitmap)
+SELDOM void vmx_msr_bitmap_build(uint8_t *bitmap)
 {
     for (uint32_t msr = MSR_IA32_VMX_FIRST; msr <= MSR_IA32_VMX_LAST; msr++)
         msr_bit_set(bitmap, msr, true, true);
@@ -259,7 +259,7 @@ void vmx_msr_bitmap_build(uint8_t *bitmap)
     msr_bit_set(bitmap, MSR_IA32_APIC_BASE, false, true);
 }
 
-void vmx_msr_bitmap_trap_icr(uint8_t *bitmap, bool on)
+SELDOM void vmx_msr_bitmap_trap_icr(uint8_t *bitmap, bool on)
 {
     uint8_t *byte = &bitmap[MSR_BITMAP_WRITE_LOW + MSR_IA32_X2APIC_ICR / 8];
     uint8_t mask = (uint8_t)(1u << (MSR_IA32_X2APIC_ICR & 7));

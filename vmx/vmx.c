@@ -76,7 +76,7 @@ static uint64_t source_rdmsr(const struct vmx_source *source, uint32_t msr)
     return cpu_rdmsr(msr);
 }
 
-static enum err resolve(struct vmx_caps *caps, struct backend_report *report)
+static SELDOM enum err resolve(struct vmx_caps *caps, struct backend_report *report)
 {
     struct vmx_source source = {.rdmsr = source_rdmsr, .phys_bits = PHYS_BITS_DEFAULT};
     source.cpuid_vmx = cpu_cpuid(1, 0).ecx & CPUID1_ECX_VMX;
@@ -85,7 +85,7 @@ static enum err resolve(struct vmx_caps *caps, struct backend_report *report)
     return vmx_caps_resolve(&source, caps, report);
 }
 
-static enum err vmx_probe(struct backend_report *report)
+static SELDOM enum err vmx_probe(struct backend_report *report)
 {
     struct vmx_caps caps;
     return resolve(&caps, report);
@@ -133,7 +133,7 @@ static uint64_t measure_tsc(void)
 static uint64_t tsc_per_us;
 static uint8_t *msr_bitmap; /* all CPUs' */
 
-static enum err vmx_check_cpu(struct vcpu *v)
+static SELDOM enum err vmx_check_cpu(struct vcpu *v)
 {
     struct vmx_caps caps;
     struct backend_report report;
@@ -151,7 +151,7 @@ static enum err vmx_check_cpu(struct vcpu *v)
     return E_OK;
 }
 
-static enum err vmx_init_cpu(struct vcpu *v)
+static SELDOM enum err vmx_init_cpu(struct vcpu *v)
 {
     check_asm_numbers();
     struct backend_report report;
@@ -429,7 +429,7 @@ static void follow_paging_mode(struct vmx_cpu *c)
         vmcs_write(c, vmcs_fields[VI_GUEST_PDPTE0 + i].field, pdpte[i]);
 }
 
-static void vmx_set(struct vcpu *v, enum vreg r, uint64_t value)
+static SELDOM void vmx_set(struct vcpu *v, enum vreg r, uint64_t value)
 {
     struct vmx_cpu *c = vmx_of(v);
     if (r == VREG_CR0) {
@@ -483,7 +483,7 @@ static uint32_t vmx_interruptibility(struct vcpu *v)
 
 /* An instruction was completed for the guest: the shadow ends, and a guest that single-steps is owed its #DB.
    SDM 3C 27.3.1.5 has the same rule for TF, BTF and BS. */
-static void vmx_clear_interrupt_shadow(struct vcpu *v)
+static SELDOM void vmx_clear_interrupt_shadow(struct vcpu *v)
 {
     struct vmx_cpu *c = vmx_of(v);
     uint64_t block = vmcs_read(c, VMCS_GUEST_INTERRUPTIBILITY);
@@ -508,7 +508,7 @@ static void vmx_dirty_log(struct vcpu *v, void (*note)(gpa_t page))
 
 #define DUMP_PER_LINE 3u
 
-static void vmx_dump(struct vcpu *v, void (*line)(const char *text))
+static SELDOM void vmx_dump(struct vcpu *v, void (*line)(const char *text))
 {
     struct vmx_cpu *c = vmx_of(v);
     char text[LOG_LINE_MAX];
