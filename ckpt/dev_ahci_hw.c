@@ -8,7 +8,8 @@
 #include "io.h"
 #include "log.h"
 
-#define PORT_STOP_US 500000u /* AHCI 1.3.1 10.1.2 "System Software Specific Initialization": 500 ms */
+#define PORT_STOP_US 500000u     /* AHCI 1.3.1 10.1.2 "System Software Specific Initialization": 500 ms */
+#define COMMAND_ENDS_US 1000000u /* a disk that has to be woken up takes longer, and is cut off */
 #define LINK_UP_US 100000u
 #define DEVICE_READY_US 2000000u
 #define PCI_CLASS_ALL 0xFFFFFFu
@@ -49,12 +50,16 @@ static bool wait_clear(uint64_t abar, uint32_t reg, uint32_t bits, uint64_t us)
     return true;
 }
 
-static enum err capture_port(uint64_t abar, uint16_t bdf, uint32_t n, struct dev_ahci_port *p)
+/* Idle is a port whose last interrupt the guest has seen, too: PxIS cannot be set again by a restore. */
+static enum err capture_port(const struct dev_ahci_controller *c, uint32_t n, struct dev_ahci_port *p)
 {
+    uint64_t abar = c->abar;
     uint32_t base = AHCI_PORT(n);
     p->in_flight = rd(abar, base + PXCI) | rd(abar, base + PXSACT);
-    if (p->in_flight) {
-        log_line("ahci", "not idle: bdf=%04x port=%u slots=%08x", bdf, (unsigned)n, (unsigned)p->in_flight);
+    uint32_t untold = c->ghc & GHC_IE ? rd(abar, base + PXIS) & rd(abar, base + PXIE) : 0;
+    if (p->in_flight || untold) {
+        log_line("ahci", "not idle: bdf=%04x port=%u slots=%08x interrupts=%08x", c->bdf, (unsigned)n,
+                 (unsigned)p->in_flight, (unsigned)untold);
         return E_BUSY;
     }
     p->clb = rd(abar, base + PXCLB);
@@ -83,7 +88,7 @@ enum err ahci_state_capture(struct dev_ahci_state *s)
         for (uint32_t n = 0; n < AHCI_PORTS_MAX; n++) {
             if (!(c->ports & BIT(n)))
                 continue;
-            enum err e = capture_port(c->abar, c->bdf, n, &c->port[n]);
+            enum err e = capture_port(c, n, &c->port[n]);
             if (e)
                 return e;
         }
@@ -113,8 +118,12 @@ enum err ahci_state_quiesce(void)
         uint32_t ports = rd(abar, AHCI_PI);
         wr(abar, AHCI_GHC, rd(abar, AHCI_GHC) & ~GHC_IE);
         for (uint32_t n = 0; n < AHCI_PORTS_MAX; n++) {
+            /* Commands end by themselves, whatever became of the guest, and their data had better be written before its
+               memory is. */
+            bool idle = !(ports & BIT(n)) || (wait_clear(abar, AHCI_PORT(n) + PXCI, AHCI_ALL_BITS, COMMAND_ENDS_US) &&
+                                              wait_clear(abar, AHCI_PORT(n) + PXSACT, AHCI_ALL_BITS, COMMAND_ENDS_US));
             enum err e = ports & BIT(n) ? stop_port(abar, n) : E_OK;
-            if (e)
+            if (e || !idle)
                 log_line("ahci", "port does not stop: bdf=%04x port=%u", bdf[i], (unsigned)n);
             /* Bus mastering is cut off as well, so a stuck port can still not write memory. */
         }
