@@ -11,7 +11,6 @@
 #define PCI_D3_TO_D0_US 10000u /* PCI Power Management 1.2 table 5-6 "PCI Function State Transition Delays" */
 #define MSIX_ENTRY_BYTES 16u
 #define SCAN_MAX 128u
-#define PCI_BASE_CLASS_BRIDGE 0x06u /* host, ISA and PCI bridges: nothing of their own to stop */
 
 static struct dev_pci_id ids[DEV_PCI_FUNCTIONS];
 static uint32_t classes[DEV_PCI_FUNCTIONS];

@@ -5,12 +5,15 @@
      lapic    needs all other interrupt sources quiet while it puts vectors in service
      pic, ioapic  from here edges are caught again ...
      pci      addresses, message interrupts; no bus mastering yet
-     ahci, ide    point at the guest's memory again
+     ide      points at the guest's memory again
      pit, hpet, rtc, uart ...  ... so that none of their edges is lost
-     pcibm    DMA may begin */
+     pcibm    DMA may begin
+     ahci     a port that is started looks at its list
+     e1000    sends and receives by itself */
 #include "ckpt/devices.h"
 
 #include "ckpt/dev_ahci.h"
+#include "ckpt/dev_e1000.h"
 #include "ckpt/dev_ide.h"
 #include "ckpt/dev_pci.h"
 #include "ckpt/dev_uart.h"
@@ -244,6 +247,14 @@ static enum err check_ide(const struct dev_ide_state *s, char *why, size_t why_l
     return dev_ide_check(s, bdf, ide_state_list(bdf), why, why_len);
 }
 
+static enum err check_e1000(const struct dev_e1000_state *s, char *why, size_t why_len)
+{
+    static struct dev_e1000_state machine;
+    machine.cards = 0;
+    e1000_state_list(&machine);
+    return dev_e1000_check(s, &machine, why, why_len);
+}
+
 static enum err check_hpet(const struct dev_hpet_state *s, char *why, size_t why_len)
 {
     return dev_hpet_check(s, hpet_capabilities(), why, why_len);
@@ -321,6 +332,8 @@ CLASS_FUNCTIONS(kbd, dev_kbd_state, kbd_capture, check_kbd, dev_kbd_show)
 CLASS_RESTORE(kbd, dev_kbd_state, kbd_restore)
 CLASS_FUNCTIONS(pcibm, dev_pcibm_state, pcibm_state_capture, dev_pcibm_check, pcibm_show)
 CLASS_RESTORE(pcibm, dev_pcibm_state, pcibm_state_restore)
+CLASS_FUNCTIONS(e1000, dev_e1000_state, e1000_state_capture, check_e1000, dev_e1000_show)
+CLASS_RESTORE(e1000, dev_e1000_state, e1000_state_restore)
 
 #define CLASS(id, order_, version_, type, present_fn, quiesce_fn)                                                      \
     static const struct dev_class class_##id = {.name = #id,                                                           \
@@ -356,7 +369,7 @@ CLASS(lapic, 20, DEV_LAPICS_VERSION, dev_lapics_state, lapic_present, quiesce_la
 CLASS(pic, 22, DEV_PIC_VERSION, dev_pic_state, pic_present, pic_quiesce);
 CLASS(ioapic, 24, DEV_IOAPIC_VERSION, dev_ioapic_state, ioapic_present, ioapic_quiesce);
 CLASS(pci, 30, DEV_PCI_VERSION, dev_pci_state, pci_any, pci_state_quiesce);
-CLASS(ahci, 40, DEV_AHCI_VERSION, dev_ahci_state, ahci_state_present, ahci_state_quiesce);
+CLASS(ahci, 61, DEV_AHCI_VERSION, dev_ahci_state, ahci_state_present, ahci_state_quiesce);
 CLASS(ide, 41, DEV_IDE_VERSION, dev_ide_state, ide_state_present, ide_state_quiesce);
 CLASS(pit, 44, DEV_PIT_VERSION, dev_pit_state, pit_present, pit_quiesce);
 CLASS(hpet, 45, DEV_HPET_VERSION, dev_hpet_state, hpet_present, hpet_quiesce);
@@ -365,10 +378,11 @@ CLASS(uart, 50, DEV_UART_VERSION, dev_uart_state, uart_any, uart_state_quiesce);
 CLASS(vga, 51, DEV_VGA_VERSION, dev_vga_state, vga_present, NULL);
 CLASS(kbd, 52, DEV_KBD_VERSION, dev_kbd_state, always, NULL);
 CLASS(pcibm, 60, DEV_PCI_VERSION, dev_pcibm_state, pci_any, NULL);
+CLASS(e1000, 62, DEV_E1000_VERSION, dev_e1000_state, e1000_state_present, e1000_state_quiesce);
 
 /* Captured in this order, too: the clocks together, then what counts, before the slow ones. */
 const struct dev_class *const dev_classes[] = {
     &class_iowatch, &class_clock, &class_lapic, &class_pic,  &class_ioapic, &class_pci, &class_ahci,  &class_ide,
-    &class_pit,     &class_hpet,  &class_rtc,   &class_uart, &class_vga,    &class_kbd, &class_pcibm,
+    &class_pit,     &class_hpet,  &class_rtc,   &class_uart, &class_vga,    &class_kbd, &class_pcibm, &class_e1000,
 };
 const size_t dev_class_count = ARRAY_LEN(dev_classes);

@@ -6,6 +6,7 @@
 #ifndef SOJOURN_DRIVERS_PCI_H
 #define SOJOURN_DRIVERS_PCI_H
 
+#include "drivers/pci_class.h"
 #include "err.h"
 #include "types.h"
 
@@ -30,10 +31,6 @@
 #define PCI_VENDOR_NONE 0xFFFFu
 #define PCI_HEADER_TYPE_MULTI_FUNCTION 0x80u
 #define PCI_HEADER_TYPE_LAYOUT 0x7Fu /* 0: device, 1: PCI-to-PCI bridge, 2: CardBus bridge */
-
-#define PCI_BASE_CLASS_BRIDGE 0x06u
-#define PCI_CLASS_IDE 0x0101u /* base class and subclass; the low byte is the programming interface */
-#define PCI_CLASS_SATA_AHCI 0x010601u
 
 #define PCI_BDF(bus, device, function) ((uint16_t)((bus) << 8 | (device) << 3 | (function)))
 #define PCI_BUS(bdf) ((unsigned)(bdf) >> 8)

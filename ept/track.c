@@ -105,6 +105,36 @@ enum sl_track sl_track_write(struct second_level *sl, struct sl_reserve *reserve
     return SL_TRACK_OTHER;
 }
 
+bool sl_track_page(struct second_level *sl, struct sl_reserve *reserve, gpa_t gpa)
+{
+    uint64_t top = *entry_of(sl->root, gpa.v, TOP_LEVEL);
+    if (!(top & SL_MAPPED))
+        return false;
+    uint64_t *table = table_of(top);
+    for (unsigned level = TRACK_LEVEL; level > 1; level--) {
+        uint64_t *entry = entry_of(table, gpa.v, level);
+        if (!(*entry & SL_MAPPED))
+            return false;
+        bool whole = !(*entry & SL_TRACKED) && is_leaf(sl, *entry, level);
+        if (whole)
+            withdraw(sl, entry);
+        if (whole && !(*entry & SL_TRACKED))
+            return false; /* never writable */
+        if ((*entry & SL_TRACKED) && !push_down(sl, reserve, entry, level)) {
+            if (whole)
+                give_back(sl, entry);
+            return false;
+        }
+        table = table_of(*entry);
+        for (unsigned i = 0; whole && i < ENTRIES; i++)
+            give_back(sl, &table[i]);
+    }
+    uint64_t *leaf = entry_of(table, gpa.v, 1);
+    withdraw(sl, leaf);
+    sl->flush_epoch++;
+    return *leaf & SL_TRACKED;
+}
+
 /* The entry that decides about the page: the highest withdrawn one, or the leaf; NULL: nothing is mapped. */
 static uint64_t *deciding(const struct second_level *sl, gpa_t gpa)
 {

@@ -41,6 +41,8 @@ enum sl_track {
 enum sl_track sl_track_write(struct second_level *sl, struct sl_reserve *reserve, gpa_t gpa);
 /* After SL_TRACK_CLEAN for the same page: it may be written from now on. */
 void sl_track_allow(struct second_level *sl, gpa_t gpa);
+/* All CPUs are stopped: withdraw it from this page alone. False: it is not mapped or not writable, or tables ran out. */
+bool sl_track_page(struct second_level *sl, struct sl_reserve *reserve, gpa_t gpa) MUST_USE;
 /* Does the CPU's dirty bit say that the page was written before sl_track_start? Of a page that nobody could write to since;
    of another: no. A bit that nobody has cleared since the page was mapped says so, too. */
 bool sl_track_dirty(const struct second_level *sl, gpa_t gpa);

@@ -39,13 +39,25 @@ void base_begin(uint64_t on)
     twins.end = 0;
 }
 
+static struct hash128 hash_of(const void *content)
+{
+    struct hash128 of_zeros = {0, 0}; /* which most pages that are empty are */
+    return page_is_zero(content) ? of_zeros : hash128_keyed(content, PAGE_BYTES, key);
+}
+
+uint64_t base_stamp(uint64_t page, const void *content)
+{
+    if (!hashes || page >= pages)
+        return 0;
+    struct hash128 h = content ? hash_of(content) : hashes[page];
+    return hash64(&h, sizeof h, page);
+}
+
 bool base_unchanged(uint64_t page, const void *content)
 {
     if (!hashes || page >= pages)
         return false;
-    struct hash128 *was = &hashes[page], now = {0, 0}; /* a page of zeros, which most that are empty are */
-    if (!page_is_zero(content))
-        now = hash128_keyed(content, PAGE_BYTES, key);
+    struct hash128 *was = &hashes[page], now = hash_of(content);
     bool same = parent && was->low == now.low && was->high == now.high;
     *was = now;
     return same;

@@ -15,6 +15,9 @@ uint64_t base_find(const struct store *s);
 void base_begin(uint64_t parent);
 /* Each page of it that may have changed, with its content: true if it is as in the parent. */
 bool base_unchanged(uint64_t page, const void *content);
+/* A number that stands for the page with this content, or with that which base_unchanged() saw last (NULL). 0 if no hashes
+   are kept. */
+uint64_t base_stamp(uint64_t page, const void *content);
 /* Of a full one, before the first page: each page in ascending order, with its content, or NULL if that is not known.
    scratch: until all have been looked at. */
 void base_survey_begin(void *scratch, size_t bytes);

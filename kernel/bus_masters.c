@@ -7,7 +7,6 @@
 #include "drivers/pci.h"
 #include "drivers/usb_halt.h"
 #include "kernel/policy.h"
-#include "log.h"
 
 #define FUNCTIONS_MAX 64u
 
@@ -20,18 +19,15 @@ uint64_t bus_masters_scan(void)
     return hash64(functions, function_count * sizeof functions[0], 0);
 }
 
-bool bus_masters_active(void)
+const struct pci_function *bus_masters_next(size_t *at)
 {
-    for (size_t i = 0; i < function_count; i++) {
-        const struct pci_function *f = &functions[i];
+    while (*at < function_count) {
+        const struct pci_function *f = &functions[(*at)++];
         if (f->class_code >> 16 == PCI_BASE_CLASS_BRIDGE || policy_pci_hidden(f->bdf) ||
             (f->class_code >> 8 == PCI_CLASS_USB && usb_is_halted(f)))
             continue;
-        if (pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER) {
-            log_line("ckpt", "the guest stands still: %02x:%02x.%x may write memory meanwhile: class=%06x",
-                     PCI_BUS(f->bdf), PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code);
-            return true;
-        }
+        if (pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER)
+            return f;
     }
-    return false;
+    return NULL;
 }

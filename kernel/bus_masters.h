@@ -4,12 +4,12 @@
 #ifndef SOJOURN_KERNEL_BUS_MASTERS_H
 #define SOJOURN_KERNEL_BUS_MASTERS_H
 
-#include "types.h"
+#include "drivers/pci.h"
 
 /* Boot: find all functions; a hash of what was found. Cards that are plugged in later are not seen. */
 uint64_t bus_masters_scan(void);
-/* Could one write now? The first one that could is logged. What the host keeps for itself does not count, nor do bridges,
-   which forward, and USB controllers that are halted. */
-bool bus_masters_active(void);
+/* The next one that could write now, from *at on (0: from the first), or NULL. What the host keeps for itself does not count, nor
+   do bridges, which forward, and USB controllers that are halted. */
+const struct pci_function *bus_masters_next(size_t *at);
 
 #endif

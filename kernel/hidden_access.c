@@ -8,6 +8,7 @@
 #include "hostmem.h"
 #include "io.h"
 #include "kernel/apic_watch.h"
+#include "kernel/dma_watch.h"
 #include "kernel/emulate.h"
 #include "kernel/guest.h"
 #include "kernel/guest_access.h"
@@ -176,8 +177,27 @@ static void write_apic(struct cpu *c, const struct vm_exit *x, const struct insn
     store_back(&c->vcpu, r);
 }
 
+/* A register of a device that is followed while a checkpoint is written. */
+static void write_watched(struct cpu *c, const struct vm_exit *x)
+{
+    struct insn in;
+    struct emu_regs r;
+    uint64_t gpa = x->npf.gpa.v, value;
+    bool known = !x->npf.table_walk && !c->vcpu.event.valid && fetch(&c->vcpu, &in, &r);
+    /* What only stores does not read the register, which may be one that a read changes. */
+    if (!known ||
+        !emu_device_write(&in, &r, in.class == INSN_STORE ? 0 : mmio_read32((hpa_t){align_down(gpa, 4)}), &value))
+        dma_watch_lose();
+    else if (dma_watch_write(gpa, in.op_bytes, value))
+        store_back(&c->vcpu, &r);
+}
+
 void hidden_access_fault(struct cpu *c, const struct vm_exit *x)
 {
+    if (x->npf.write && dma_watch_covers(x->npf.gpa.v)) {
+        write_watched(c, x);
+        return;
+    }
     if (live_write_fault(c, x))
         return;
     bool apic = apic_watch_covers(x->npf.gpa.v) && x->npf.write;

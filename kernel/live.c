@@ -23,7 +23,8 @@ static struct cow cow;
 static struct sl_reserve reserve;
 static const struct ckpt_layout *ram;
 static uint64_t ram_end;
-static volatile bool active, pressed, out_of_tables;
+static volatile bool active, pressed;
+static volatile enum err lost;
 /* A bit per page: written since the last cut, and between the two cuts before. */
 static uint8_t *written[2];
 static uint64_t leaves_at_cut; /* guest.leaves + 1 at the last cut; 0: nothing is known */
@@ -104,6 +105,36 @@ static bool host_write(uint64_t pa)
     return may;
 }
 
+bool live_keep(uint64_t gpa, uint64_t bytes)
+{
+    uint64_t end = min_u64(gpa + bytes, cow.pages * PAGE_BYTES);
+    bool kept = true;
+    lock_take(&second_level_lock);
+    for (uint64_t at = align_down(gpa, PAGE_BYTES); kept && at < end; at += PAGE_BYTES)
+        kept = keep(at);
+    lock_release(&second_level_lock);
+    return kept;
+}
+
+bool live_watch(uint64_t gpa)
+{
+    struct second_level *sl = &guest.second_level;
+    struct sl_mapping m;
+    uint64_t at = align_down(gpa, LARGE_PAGE_BYTES);
+    lock_take(&second_level_lock);
+    enum err e = sl_lookup(sl, (gpa_t){gpa}, &m)
+                     ? E_OK
+                     : sl_map_range(sl, (gpa_t){at}, (hpa_t){at}, LARGE_PAGE_BYTES, SL_RWX, MEM_UC);
+    bool done = !e && sl_track_page(sl, &reserve, (gpa_t){gpa});
+    lock_release(&second_level_lock);
+    return done;
+}
+
+void live_lose(enum err e)
+{
+    lost = e;
+}
+
 void live_prepare(void)
 {
     guest_access_ask_before_write(host_write);
@@ -111,14 +142,15 @@ void live_prepare(void)
     memset(written[1], 0, cow.pages / 8 + 1);
 }
 
-void live_begin(void)
+void live_begin(bool others_write)
 {
     uint8_t *since_cut = written[0];
     written[0] = written[1];
     written[1] = since_cut;
-    watched = leaves_at_cut == guest.leaves + 1;
-    leaves_at_cut = guest.leaves + 1;
-    pressed = out_of_tables = skip_clean = false;
+    watched = leaves_at_cut == guest.leaves + 1 && !others_write;
+    leaves_at_cut = others_write ? 0 : guest.leaves + 1;
+    pressed = skip_clean = false;
+    lost = E_OK;
     sl_track_start(&guest.second_level, ram_end);
     opened = 0;
     active = true;
@@ -155,8 +187,8 @@ static const void *page_of(void *ctx, uint64_t page)
 
 enum err live_take(uint64_t *page, void *to)
 {
-    if (out_of_tables)
-        return E_NOMEM;
+    if (lost)
+        return lost;
     lock_take(&second_level_lock);
     enum err e = cow_take(&cow, page_of, NULL, page, to);
     pressed = false;
@@ -228,7 +260,7 @@ bool live_write_fault(struct cpu *c, const struct vm_exit *x)
     lock_take(&second_level_lock);
     enum sl_track what = sl_track_write(sl, &reserve, x->npf.gpa);
     if (what == SL_TRACK_NOMEM) {
-        out_of_tables = true; /* the checkpoint is lost, the guest goes on */
+        live_lose(E_NOMEM);
         live_lost_track();
     }
     if (what == SL_TRACK_NOMEM || (what == SL_TRACK_CLEAN && keep(x->npf.gpa.v)))

@@ -20,7 +20,8 @@ bool live_ready(void);
 /* Leader. In this order: prepare (the guest may run), begin (all CPUs stopped: the cut), take until E_NOTFOUND while the
    guest runs, end. E_NOMEM from take: tables ran out, the checkpoint cannot be had. */
 void live_prepare(void);
-void live_begin(void);
+void live_begin(
+    bool others_write); /* past the second-level tables: nobody knows what changes from this cut to the next */
 /* The next page as of the cut; E_ALREADY: only its number, for nobody has written to it since the cut before, if
    live_skip_clean() was asked for. */
 enum err live_take(uint64_t *page, void *to) MUST_USE;
@@ -37,6 +38,13 @@ bool live_open(void);
 void live_skip_clean(void);
 /* Memory was written past the second-level tables: what is known about who wrote what is worth nothing. */
 void live_lost_track(void);
+
+/* Any CPU: a device is going to write there. False: not all of it is kept yet, tell it later. */
+bool live_keep(uint64_t gpa, uint64_t bytes) MUST_USE;
+/* All CPUs are stopped: the guest's writes to this page fault from now on, until one has been left to live_write_fault(). */
+bool live_watch(uint64_t gpa) MUST_USE;
+/* The checkpoint cannot be had; live_take() says so. The guest goes on. */
+void live_lose(enum err e);
 
 /* A writer waits for room in the pool: take some pages soon. */
 bool live_pressed(void);

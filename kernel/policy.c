@@ -2,6 +2,7 @@
 /* Engine. Exit policy. Every kind has a row; a kind nobody expects parks the guest: an instruction is never skipped
  * unless it was carried out, or is one whose only effect would be on something the guest is not to see. */
 #include "kernel/policy.h"
+#include "drivers/pci.h"
 
 #include "clock.h"
 #include "cpu.h"
@@ -9,6 +10,7 @@
 #include "io.h"
 #include "kernel/apic_watch.h"
 #include "kernel/console.h"
+#include "kernel/dma_watch.h"
 #include "kernel/guest.h"
 #include "kernel/hidden_access.h"
 #include "kernel/iowatch.h"
@@ -32,6 +34,7 @@
 #define PCI_CONFIG_ADDRESS 0xcf8u
 #define PCI_CONFIG_DATA 0xcfcu
 #define PCI_CONFIG_PORTS 8u
+#define PCI_CONFIG_REGISTER 0xFCu
 #define PCI_CONFIG_ENABLE BIT32(31)
 #define HIDDEN_PCI_MAX 4u
 #define AR_DPL(ar) (((ar) >> AR_DPL_SHIFT) & 3u)
@@ -43,9 +46,15 @@ static unsigned absent_count;
 static uint16_t hidden_bdf[HIDDEN_PCI_MAX];
 static unsigned hidden_bdf_count;
 
+void policy_trap_port(uint16_t port, bool on)
+{
+    uint8_t *byte = &virt_env.io_bitmap[port / 8], bit = (uint8_t)(1u << (port % 8));
+    *byte = (uint8_t)(on ? *byte | bit : *byte & ~bit);
+}
+
 static void trap_port(uint16_t port)
 {
-    virt_env.io_bitmap[port / 8] |= (uint8_t)(1u << (port % 8));
+    policy_trap_port(port, true);
 }
 
 void policy_hide_ports(uint16_t first, uint16_t count)
@@ -216,6 +225,8 @@ static void on_io(struct cpu *c, const struct vm_exit *x)
         /* A 32-bit result clears the upper half, narrower ones leave the rest: SDM 1 3.4.1.1. */
         v->gpr[GPR_RAX] = x->io.bytes == 4 ? value : (v->gpr[GPR_RAX] & ~mask) | value;
     } else {
+        if (!dma_watch_port(port, x->io.bytes, value))
+            return; /* it comes again */
         if (x->io.bytes == 4)
             io_out32(port, value);
         else if (x->io.bytes == 2)
@@ -223,6 +234,9 @@ static void on_io(struct cpu *c, const struct vm_exit *x)
         else
             io_out8(port, (uint8_t)value);
         iowatch_out(port, x->io.bytes, value);
+        if (reaches(port, x->io.bytes, PCI_CONFIG_DATA, 4) &&
+            (io_in32(PCI_CONFIG_ADDRESS) & PCI_CONFIG_REGISTER) == PCI_COMMAND)
+            live_lost_track(); /* perhaps a device may master the bus now, and not any more at the next cut */
     }
     skip(v, x);
 }

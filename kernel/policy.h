@@ -7,6 +7,8 @@
 
 /* Set the I/O bitmap from what is to be hidden and observed. At boot, before the first entry. */
 void policy_trap_ports(void);
+/* One port more, or not any more; on only while all CPUs are stopped. */
+void policy_trap_port(uint16_t port, bool on);
 /* Ports that shall read as absent; at most POLICY_ABSENT_MAX ranges. */
 #define POLICY_ABSENT_MAX 12
 void policy_hide_ports(uint16_t first, uint16_t count);

@@ -18,6 +18,7 @@
 #include "kernel/base.h"
 #include "kernel/bus_masters.h"
 #include "kernel/checkpoint.h"
+#include "kernel/dma_watch.h"
 #include "kernel/gateway_install.h"
 #include "kernel/guest.h"
 #include "kernel/host_timer.h"
@@ -54,6 +55,12 @@ static struct checkpoint_times last_times;
 struct breath {
     uint64_t since, done, turn_us;
 };
+struct page_source {
+    uint64_t twin; /* the page that may be the same as the last one, 0: none */
+    bool compare;  /* when all are taken: do they have this stamp? */
+    uint64_t stamp;
+};
+static bool torn; /* the last one was given up because they had not */
 /* What the last attempt at a cut was given up for. */
 static struct {
     uint32_t cpu;
@@ -110,9 +117,23 @@ static enum err capture_cpu(struct cpu *c)
     return e;
 }
 
-/* CPUs and devices at one instant: all CPUs are stopped. E_BUSY also: a command is in flight. */
-static enum err capture(void)
+/* Of all memory as it is, or as it was taken. */
+static uint64_t stamp(bool taken)
 {
+    struct page_cursor at;
+    uint64_t page, sum = 0;
+    page_cursor_start(&at, layout);
+    while (page_cursor_step(&at, &page))
+        sum += base_stamp(page, taken ? NULL : phys_to_virt((hpa_t){page * PAGE_BYTES}));
+    return sum;
+}
+
+/* CPUs and devices at one instant: all CPUs are stopped. E_BUSY also: a command is in flight. */
+static enum err capture(struct page_source *source)
+{
+    /* What a device writes from here on must not get into the checkpoint; what it wrote before is of the cut. */
+    if (source->compare)
+        source->stamp = stamp(false);
     if (devices_in_service()) {
         not_quiet.why = "PIC interrupt in service";
         return E_BUSY;
@@ -144,19 +165,19 @@ static enum err let_it_run(void)
 }
 
 /* Stops all CPUs at a moment when everything can be captured, and keeps them stopped unless it fails. */
-static enum err capture_when_quiet(void)
+static enum err capture_when_quiet(struct page_source *source)
 {
     uint64_t end = deadline_in_us(CUT_TIMEOUT_US);
     enum err e = smp_stop();
     if (e)
         return e;
-    e = capture();
+    e = capture(source);
     /* Where stopping all CPUs takes long, time alone would not say that it has been tried. */
     for (unsigned tries = 0; e == E_BUSY && (tries < CUT_TRIES_MIN || !deadline_passed(end)); tries++) {
         e = let_it_run();
         if (e)
             return e;
-        e = capture();
+        e = capture(source);
     }
     if (e == E_BUSY)
         log_line("ckpt", "no moment to cut: cpu=%u %s", not_quiet.cpu, not_quiet.why);
@@ -197,16 +218,25 @@ static void breathe(void *ctx, uint64_t done, uint64_t total)
     b->turn_us = min_u64(b->since - begin, TURN_MAX_US);
 }
 
+/* The guest stood still, its devices perhaps not. */
+static bool taken_as_it_was(const struct page_source *source)
+{
+    torn = stamp(true) != source->stamp;
+    return !torn;
+}
+
 /* to: what was taken last is still in it. */
 static enum err next_page(void *ctx, uint64_t *page, void *to)
 {
-    uint64_t *twin = ctx;
+    struct page_source *source = ctx;
     enum err e = E_OK;
-    if (*twin && !live_pressed() && live_take_same(*twin, to))
-        *page = *twin;
+    if (source->twin && !live_pressed() && live_take_same(source->twin, to))
+        *page = source->twin;
     else
         e = live_take(page, to);
-    *twin = e ? 0 : base_twin(*page);
+    source->twin = e ? 0 : base_twin(*page);
+    if (e == E_NOTFOUND && !(source->compare ? taken_as_it_was(source) : dma_watch_holds()))
+        e = E_DMA;
     return e;
 }
 
@@ -231,12 +261,16 @@ static bool page_unchanged(void *ctx, uint64_t page, const void *content)
 }
 
 /* All CPUs are stopped, everything but memory is captured: the guest goes on. False: it cannot, nothing has changed. */
-static bool go_on(void)
+static bool go_on(bool others_write)
 {
     if (!run_has_timer() && !host_timer_start())
         return false;
     memcpy(cut_cpus, cpus[0]->state, layout->cpu_count * sizeof *cut_cpus);
-    live_begin();
+    live_begin(others_write);
+    if (others_write && !dma_watch_begin()) {
+        live_end();
+        return false;
+    }
     smp_release();
     return true;
 }
@@ -299,6 +333,7 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
     else
         survey(request->progress);
     enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
+    dma_watch_end();
     live_end();
     open_again();
     saving_turns_end();
@@ -307,15 +342,17 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
 
 static enum err save(struct ckpt_request *request, struct ckpt_result *result)
 {
-    uint64_t twin = 0;
-    bool alone = !bus_masters_active(), live = alone && live_ready();
-    if (!alone && machine.options.unknown_dma == DMA_CHOICE_REFUSE)
+    enum dma_masters masters = dma_watch_masters();
+    struct page_source source = {.compare = masters == DMA_UNKNOWN};
+    torn = false;
+    bool live = masters != DMA_UNKNOWN && live_ready();
+    if (masters == DMA_UNKNOWN && machine.options.unknown_dma == DMA_CHOICE_REFUSE)
         return E_DMA;
     if (live_ready()) {
         request->next = next_page;
         request->unchanged = page_unchanged;
         request->page_buffer = page_buffer;
-        request->page_ctx = &twin;
+        request->page_ctx = &source;
         live_prepare();
     }
     if (live && guest.mode == MODE_NATIVE) {
@@ -325,12 +362,16 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
         guest.want = MODE_NATIVE;
     }
     uint64_t start = clock_us(), start_tsc = cpu_rdtsc();
-    enum err e = capture_when_quiet();
+    enum err e = capture_when_quiet(&source);
     if (e)
         return e;
     last_times.capture_us = clock_us() - start;
     base_begin(request->meta.parent);
-    live = live && go_on();
+    live = live && go_on(masters != DMA_NOBODY);
+    if (!live && masters == DMA_FOLLOWED) {
+        source.compare = true;
+        source.stamp = stamp(false);
+    }
     if (live)
         note_stop(start, start_tsc);
     e = (live ? write_live(request, result) : write_stopped(request, result));
@@ -339,6 +380,15 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     if (!e && live_ready())
         base_is(checkpoint_store(), result->id);
     return e;
+}
+
+static enum ckpt_disk guest_disks(void)
+{
+    const struct pci_function *f;
+    for (size_t at = 0; (f = bus_masters_next(&at));)
+        if (f->class_code >> 16 == PCI_BASE_CLASS_STORAGE)
+            return CKPT_DISK_MEMORY_ONLY;
+    return CKPT_DISK_NONE;
 }
 
 enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ckpt_result *result, char *text,
@@ -359,7 +409,7 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
             .meta = {.label = label,
                      .time = (int64_t)wallclock_unix_s(),
                      .kind = parent ? CKPT_INCREMENTAL : CKPT_FULL,
-                     .disk = CKPT_DISK_NONE,
+                     .disk = guest_disks(),
                      .layout = layout,
                      .parent = parent,
                      .flags = flags},
@@ -372,6 +422,10 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
     last_times.wait_us = result->wait_us;
     last_times.commit_us = result->commit_us;
     if (e) {
+        if (e == E_DMA && (torn || *dma_watch_why()))
+            (void)str_format(text, len, "%s",
+                             torn ? "a device wrote to memory while it was saved: stop it or try again"
+                                  : dma_watch_why());
         if (e == E_BUSY)
             (void)str_format(text, len, "no quiet moment: cpu %u: %s; try again", not_quiet.cpu, not_quiet.why);
         log_line("ckpt", "checkpoint failed: %s", err_name(e));

@@ -9,6 +9,8 @@ from scenario import Skip
 GUEST = os.path.join(machine.TOP, "build/guest")
 DISK_MIB = 32
 AHCI = ("--module", "ahci", "--module", "sd_mod")  # what "amd64" has and "cloud" has not
+DEVICES = (*AHCI, "--module", "ata_piix", "--module", "e1000", "--module", "e1000e", "--module", "virtio_pci",
+           "--module", "virtio_net", "--test-program", "dma")
 
 
 def tool(name, *arguments):

@@ -164,6 +164,8 @@ static void fresh(enum dirty_source source)
     live_lost_track();
 }
 
+static bool masters; /* write past the tables */
+
 static void make_cut(void)
 {
     live_prepare();
@@ -171,7 +173,7 @@ static void make_cut(void)
     memcpy(cut_before, cut, sizeof cut);
     memcpy(wrote_before, wrote, sizeof wrote);
     memset(wrote, 0, sizeof wrote);
-    live_begin();
+    live_begin(masters);
     memcpy(cut, memory, sizeof cut);
 }
 
@@ -303,15 +305,19 @@ END_TEST
 /* Native in between, or memory written by others: then nothing may be left out, once. */
 START_TEST(unwatched_nothing_is_left_out)
 {
-    for (unsigned lost = 0; lost < 2; lost++) {
+    for (unsigned how = 0; how < 3; how++) {
         fresh(sources[_i]);
         for (unsigned round = 0; round < 4; round++) {
+            masters = how == 2 && round % 2 == 0;
             make_cut();
+            masters = false;
             live_skip_clean();
             struct sweep s = take_all(0);
             open_all(0);
-            ck_assert_uint_eq(s.left_out, round % 2 ? RAM_PAGES : 0);
-            if (round % 2 && lost)
+            ck_assert_uint_eq(s.left_out, round % 2 && how != 2 ? RAM_PAGES : 0);
+            if (how == 2)
+                continue; /* neither with them, nor in the one after */
+            if (round % 2 && how)
                 live_lost_track();
             else if (round % 2)
                 guest.leaves++;
@@ -368,6 +374,61 @@ START_TEST(other_faults_are_left_to_others)
 }
 END_TEST
 
+/* A device is going to write: its pages are as of the cut, as many as there is room for, the rest later. */
+START_TEST(what_devices_are_given_is_kept)
+{
+    fresh(sources[_i]);
+    make_cut();
+    ck_assert(live_keep(2 * MIB + 5, 2 * PAGE_BYTES)); /* three pages */
+    ck_assert_uint_eq(live_counts().kept, 3);
+    ck_assert(live_keep(HOLE_BASE, HOLE_BYTES) && live_keep(DEVICE, PAGE_BYTES) && live_keep(UINT64_MAX - 9, 100));
+    ck_assert_uint_eq(live_counts().kept, 3);
+    memset(memory + 2 * MIB, 0xAA, 3 * PAGE_BYTES);
+    ck_assert(!live_keep(2 * MIB, 4 * MIB)); /* more than the pool */
+    ck_assert(live_pressed());
+    ck_assert_uint_eq(live_counts().kept, POOL_PAGES);
+    struct sweep s = {0, 0};
+    while (take(&s))
+        if (live_keep(2 * MIB, 4 * MIB))
+            memset(memory + 2 * MIB, 0x55, 4 * MIB);
+    ck_assert_uint_eq(s.whole, RAM_PAGES);
+    live_end();
+    ck_assert(live_keep(2 * MIB, 4 * MIB)); /* nothing is written any more */
+}
+END_TEST
+
+START_TEST(a_watched_page_faults_until_it_is_let_go)
+{
+    fresh(sources[_i]);
+    ck_assert(live_watch(DEVICE + 0x3010));
+    make_cut();
+    ck_assert_ptr_null(writable_leaf(DEVICE + 0x3000));
+    ck_assert(guest_writes(DEVICE + 0x2000, 1) && guest_writes(DEVICE + 0x4000, 1));
+    ck_assert_ptr_null(writable_leaf(DEVICE + 0x3000));
+    live_end();
+    ck_assert(guest_writes(DEVICE + 0x3000, 1));
+    ck_assert(live_watch(5 * GIB)); /* above everything that was mapped */
+    ck_assert_ptr_null(writable_leaf(5 * GIB));
+    ck_assert(guest_writes(5 * GIB, 1) && writable_leaf(5 * GIB + PAGE_BYTES));
+}
+END_TEST
+
+START_TEST(a_lost_checkpoint_says_why)
+{
+    uint8_t to[PAGE_BYTES];
+    uint64_t page;
+    fresh(sources[_i]);
+    make_cut();
+    ck_assert_int_eq(live_take(&page, to), E_OK);
+    live_lose(E_DMA);
+    ck_assert_int_eq(live_take(&page, to), E_DMA);
+    ck_assert(guest_writes(3 * MIB, 1));
+    live_end();
+    make_cut();
+    ck_assert_uint_eq(take_all(0).whole, RAM_PAGES);
+}
+END_TEST
+
 /* Tables run out: the checkpoint is lost, the guest is not, and the next one is a full one. */
 START_TEST(without_tables_the_guest_goes_on)
 {
@@ -406,6 +467,9 @@ static Suite *suite(void)
     tcase_add_loop_test(t, unwatched_nothing_is_left_out, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, a_full_pool_lets_nobody_write, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, other_faults_are_left_to_others, 0, ARRAY_LEN(sources));
+    tcase_add_loop_test(t, what_devices_are_given_is_kept, 0, ARRAY_LEN(sources));
+    tcase_add_loop_test(t, a_watched_page_faults_until_it_is_let_go, 0, ARRAY_LEN(sources));
+    tcase_add_loop_test(t, a_lost_checkpoint_says_why, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, without_tables_the_guest_goes_on, 0, ARRAY_LEN(sources));
     suite_add_tcase(s, t);
     return s;

@@ -232,6 +232,52 @@ START_TEST(reserve_is_enough_and_its_end_is_told)
 }
 END_TEST
 
+/* Of a large leaf, of a page below what is tracked already, of a small one: it and nothing else. */
+START_TEST(a_page_of_its_own)
+{
+    for (int with_1g = 0; with_1g < 2; with_1g++)
+        for (int tracked = 0; tracked < 2; tracked++) {
+            fresh(_i, with_1g);
+            if (tracked)
+                sl_track_start(&sl, RAM_END);
+            static const uint64_t pages[] = {0x345000, 0x346000, GIB + 0x1000, 2 * GIB - PAGE_BYTES};
+            for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+                uint32_t epoch = sl.flush_epoch;
+                ck_assert(sl_track_page(&sl, &reserve, (gpa_t){pages[i] + 0x10}));
+                ck_assert_uint_ne(sl.flush_epoch, epoch);
+            }
+            for (uint64_t gpa = 0; gpa < 2 * GIB; gpa += PAGE_BYTES) {
+                bool mine = gpa == HIDDEN;
+                for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+                    mine |= pages[i] == gpa;
+                ck_assert(cpu_may_write(gpa) == (!tracked && !mine));
+                if (gpa % MIB && !mine)
+                    continue;
+                struct sl_mapping m;
+                ck_assert(sl_lookup(&sl, (gpa_t){gpa}, &m));
+                ck_assert_uint_eq(m.hpa.v, gpa == HIDDEN ? 0x7000 : gpa);
+            }
+            ck_assert_int_eq(wants(pages[0]), SL_TRACK_CLEAN);
+            ck_assert(!cpu_may_write(pages[0]));
+            sl_track_allow(&sl, (gpa_t){pages[0]});
+            ck_assert(cpu_may_write(pages[0]) && !cpu_may_write(pages[1]));
+        }
+}
+END_TEST
+
+START_TEST(a_page_that_cannot_be)
+{
+    fresh(_i, true);
+    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){5 * GIB}));
+    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){HIDDEN}));
+    ck_assert_int_eq(sl_map_range(&sl, (gpa_t){4 * GIB}, (hpa_t){4 * GIB}, GIB, SL_READ, MEM_UC), E_OK);
+    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){4 * GIB + MIB})); /* a large one that nobody may write to */
+    reserve.left = 0;
+    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){GIB + MIB}));
+    ck_assert(cpu_may_write(GIB + MIB) && cpu_may_write(GIB));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("track");
@@ -243,6 +289,8 @@ static Suite *suite(void)
     tcase_add_loop_test(both, again_from_the_start, 0, n);
     tcase_add_loop_test(both, others_stay_others, 0, n);
     tcase_add_loop_test(both, dirty_bits_from_one_start_to_the_next, 0, n);
+    tcase_add_loop_test(both, a_page_of_its_own, 0, n);
+    tcase_add_loop_test(both, a_page_that_cannot_be, 0, n);
     tcase_add_loop_test(both, opening_without_tables, 0, n);
     tcase_add_loop_test(both, reserve_is_enough_and_its_end_is_told, 0, n);
     suite_add_tcase(s, both);

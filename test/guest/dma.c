@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Devices that write to the guest's memory while it is saved, and the check that none of it is in the checkpoint.
+ *   dma reads FILE   buffers full of known words, read over past the page cache, one by one and again and again; FILE holds READ_BYTE only
+ *   dma net ADDRESS PORT   fetches 1.5 MiB of counted words by TCP, again and again; a connection that breaks is no fault
+ * Both print a line DMA-BAD and end when a buffer holds what it should not, and keep a count of rounds in /tmp/dma-rounds. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define ROUNDS "/tmp/dma-rounds"
+#define BUFFERS 96u
+#define BUFFER_BYTES 16384u
+#define WORDS (BUFFER_BYTES / sizeof(uint64_t))
+#define READ_BYTE 0x5a
+#define READ_WORD 0x5a5a5a5a5a5a5a5aull
+#define ODD 0x9e3779b97f4a7c15ull
+
+#define PAGE 4096u
+
+static volatile uint64_t *rounds;
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void bad(const char *what, unsigned buffer, uint64_t found, uint64_t wanted)
+{
+    printf("DMA-BAD round=%llu %s: buffer=%u found=%#llx wanted=%#llx\n", (unsigned long long)*rounds, what, buffer,
+           (unsigned long long)found, (unsigned long long)wanted);
+    fflush(stdout);
+    exit(1);
+}
+
+static void count_rounds(void)
+{
+    int fd = open(ROUNDS, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || ftruncate(fd, PAGE) != 0)
+        die(ROUNDS);
+    rounds = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (rounds == MAP_FAILED)
+        die(ROUNDS);
+}
+
+static uint64_t word(unsigned buffer, uint64_t generation, size_t i)
+{
+    return (generation * BUFFERS + buffer + 1) * ODD ^ i;
+}
+
+static void fill(uint64_t *at, unsigned buffer, uint64_t generation)
+{
+    for (size_t i = 0; i < WORDS; i++)
+        at[i] = word(buffer, generation, i);
+}
+
+static void look(const uint64_t *at, unsigned buffer, uint64_t generation)
+{
+    for (size_t i = 0; i < WORDS; i++)
+        if (at[i] != word(buffer, generation, i))
+            bad("written to before it was read over", buffer, at[i], word(buffer, generation, i));
+}
+
+static void *locked_pages(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
+    if (p == MAP_FAILED)
+        die("mmap");
+    return p;
+}
+
+static void reads(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECT);
+    if (fd < 0)
+        die(path);
+    uint64_t *all = locked_pages((size_t)BUFFERS * BUFFER_BYTES);
+    static uint64_t generation[BUFFERS];
+    for (unsigned b = 0; b < BUFFERS; b++)
+        fill(all + b * WORDS, b, 0);
+    for (;; ++*rounds) {
+        unsigned b = (unsigned)(*rounds * 37 % BUFFERS);
+        uint64_t *at = all + b * WORDS;
+        look(at, b, generation[b]);
+        if (pread(fd, at, BUFFER_BYTES, (off_t)(*rounds % 64 * BUFFER_BYTES)) != (ssize_t)BUFFER_BYTES)
+            die("pread");
+        for (size_t i = 0; i < WORDS; i++)
+            if (at[i] != READ_WORD)
+                bad("not what is on the disk", b, at[i], READ_WORD);
+        fill(at, b, ++generation[b]);
+    }
+}
+
+/* False: the connection broke. */
+static bool fetch(const struct sockaddr_in *from)
+{
+    const struct timeval patience = {.tv_sec = 5};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    uint64_t at[WORDS];
+    bool done = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
+                connect(fd, (const struct sockaddr *)from, sizeof *from) == 0;
+    for (unsigned b = 0; done && b < BUFFERS; b++) {
+        done = recv(fd, at, sizeof at, MSG_WAITALL) == (ssize_t)sizeof at;
+        for (size_t i = 0; done && i < WORDS; i++)
+            if (at[i] != b * WORDS + i)
+                bad("not what was sent", b, at[i], b * WORDS + i);
+    }
+    close(fd);
+    return done;
+}
+
+static void net(const char *address, const char *port)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    if (inet_pton(AF_INET, address, &from.sin_addr) != 1)
+        die(address);
+    for (;;) {
+        if (fetch(&from))
+            ++*rounds;
+        else
+            usleep(200000);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    bool is_net = argc == 4 && strcmp(argv[1], "net") == 0, is_reads = argc == 3 && strcmp(argv[1], "reads") == 0;
+    if (!is_net && !is_reads) {
+        fprintf(stderr, "usage: dma reads FILE | dma net ADDRESS PORT\n");
+        return 2;
+    }
+    count_rounds();
+    if (is_net)
+        net(argv[2], argv[3]);
+    reads(argv[2]);
+    return 0;
+}

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Devices that write to memory past the tables while a checkpoint is written."""
+import socket
+import struct
+import threading
+
+import guest_tools
+import steps
+from machine import wait_until
+from scenario import check, scenario
+
+READ_BYTE = b"\x5a"  # as test/guest/dma.c expects it
+DISK_MIB = 16
+RATE = "rate=60"  # MiB/s: four seconds, in which a device writes to all it was given
+ADDRESS, HOST = "10.0.2.15", "10.0.2.2"  # of QEMU's user network
+
+
+def disk(m, name):
+    path = m.path(name)
+    with open(path, "wb") as f:
+        f.write(READ_BYTE * (DISK_MIB << 20))
+    return path
+
+
+def boot(m, *extra, options=f"{steps.OPTIONS} {RATE} unknown-dma=refuse", **more):
+    kernel = guest_tools.debian("amd64", "amd64-devices-initrd.img", *guest_tools.DEVICES)
+    image = steps.boot(m, *kernel, options=options, extra=extra, wait=False, **more)
+    m.guest.wait_boot(90)
+    return image
+
+
+def rounds(m):
+    return int(m.guest.run("od -An -tu8 -N8 /tmp/dma-rounds 2>/dev/null || echo 0").split()[0])
+
+
+def going(m, least=100):
+    """It has found nothing wrong, and goes on."""
+    before = rounds(m)
+
+    def more():
+        said = m.guest.run("cat /tmp/dma.log")
+        check(not said, f"in the guest: {said}")
+        return rounds(m) >= before + least
+
+    wait_until(f"{least} rounds more", 60, more, every=0.5)
+
+
+def live(m):
+    """A checkpoint of a guest that went on meanwhile, although devices wrote to memory."""
+    row = steps.checkpoint(m)
+    log = m.sojourn.run("log")
+    check(not any("stands still" in line for line in log), f"the guest was stopped for its memory: {log[-8:]}")
+    return row
+
+
+def reads_saved_and_restored(m, name):
+    m.guest.run(f"(dma reads /dev/{name} >/tmp/dma.log 2>&1 &)")
+    going(m)
+    before = rounds(m)
+    check(live(m)["disk"] == "memory-only", "the list does not say that the guest has a disk")
+    check(rounds(m) > before + 50, "it did not go on while it was saved")
+    going(m)
+    steps.restore(m)
+    going(m)
+    m.guest.work_check()
+    bad = m.guest.sh("dmesg | grep -iE 'ata[0-9].*(error|fail|reset|frozen|exception)|I/O error'")[1]
+    check(not bad, f"the guest's disk driver complains: {bad}")
+
+
+@scenario(rigs=("qemu",), timeout=240)
+def dma_ahci(m):
+    """A guest reads its AHCI disk all the time, is saved meanwhile, and restored: no read from after the cut is in its memory."""
+    path = disk(m, "own.img")
+    boot(m, "-device", "ahci,id=ahci1", "-drive", f"if=none,id=own,file={path},format=raw", "-device", "ide-hd,drive=own,bus=ahci1.0")
+    m.guest.work_start("mib=16")
+    reads_saved_and_restored(m, "sda")
+
+
+@scenario(rigs=("qemu",), timeout=240, long=True)
+def dma_ide(m):
+    """The same with a disk on a PIIX3, whose bus master is started by a port."""
+    path = disk(m, "own.img")
+    boot(m, "-device", "piix3-ide,id=ide9", "-drive", f"if=none,id=own,file={path},format=raw", "-device", "ide-hd,drive=own,bus=ide9.0")
+    m.guest.work_start("mib=16")
+    reads_saved_and_restored(m, "sda")
+
+
+def serve():
+    """Counted words to whoever connects, as test/guest/dma.c wants them; the port."""
+    body = struct.pack("<%dQ" % (96 * 2048), *range(96 * 2048))
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def send(connection):
+        with connection:
+            try:
+                connection.sendall(body)
+            except OSError:
+                pass  # the guest was restored
+
+    def accept():
+        while True:
+            threading.Thread(target=send, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def network_up(m):
+    m.guest.run(f"ip link set eth0 up; ip addr add {ADDRESS}/24 dev eth0")
+
+
+def network(m, card, cpus=1):
+    extra = ("-netdev", "user,id=n", "-device", f"{card},netdev=n")
+    image = boot(m, *extra, cpus=cpus)
+    network_up(m)
+    m.guest.work_start("mib=16")
+    m.guest.run(f"(dma net {HOST} {serve()} >/tmp/dma.log 2>&1 &)")
+    going(m, 10)
+    before = rounds(m)
+    live(m)
+    check(rounds(m) > before, "nothing was received while it was saved")
+    going(m, 10)
+    steps.restore(m)
+    m.guest.work_check()
+    going(m, 10)
+    bad = m.guest.sh("dmesg | grep -E 'Hang|timed out|[Rr]eset adapter'")[1]
+    check(not bad, f"the guest's network driver complains: {bad}")
+    return image, extra
+
+
+@scenario(rigs=("qemu",), timeout=300)
+def dma_e1000(m):
+    """A guest that receives all the time from an 82540EM is saved and restored, in place and after a power cut; its network goes on."""
+    image, extra = network(m, "e1000")
+    steps.checkpoint(m, "cold")
+    steps.again(m, image, "--options", f"{steps.OPTIONS} {RATE} restore=latest", extra=extra)
+    m.sojourn.expect(r"\* restored checkpoint", 60)
+    m.guest.drop()
+    going(m, 10)
+    m.guest.work_check()
+
+
+@scenario(rigs=("qemu",), timeout=300, long=True)
+def dma_e1000e(m):
+    """The same with an 82574L and two CPUs."""
+    network(m, "e1000e", cpus=2)
+
+
+@scenario(rigs=("qemu",), timeout=240)
+def dma_unknown(m):
+    """A network card nobody knows: the guest stands still, and if the card writes after the cut there is no checkpoint."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    extra = ("-netdev", f"user,id=n,hostfwd=udp:127.0.0.1:{port}-{ADDRESS}:9", "-device", "virtio-net-pci,netdev=n")
+    image = boot(m, *extra, options=steps.OPTIONS)
+    m.guest.work_start("mib=16")
+    network_up(m)
+    m.guest.run(f"ping -c 1 -W 10 {HOST}", 30)
+    steps.checkpoint(m)
+    check(any("00:02.0 may write memory" in line for line in m.sojourn.run("log")), "the card is not named")
+    stop = threading.Event()
+
+    def packets():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            while not stop.wait(0.02):
+                s.sendto(b"packet", ("127.0.0.1", port))
+
+    sender = threading.Thread(target=packets, daemon=True)
+    sender.start()
+    refusal = steps.refused(m, "checkpoint", "E_DMA", 60)
+    check("wrote to memory" in refusal, refusal)
+    stop.set()
+    sender.join()
+    check(len(steps.checkpoints(m)) == 1, "what was given up is listed")
+    m.guest.run(f"ping -c 1 -W 10 {HOST}", 30)
+    steps.checkpoint(m)
+    m.sojourn.run("verify", 60)
+    m.guest.work_check()
+    steps.again(m, image, "--options", f"{steps.OPTIONS} unknown-dma=refuse", extra=extra)
+    m.guest.wait_boot(90)
+    network_up(m)
+    steps.refused(m, "checkpoint", "E_DMA")
