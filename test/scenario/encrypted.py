@@ -105,7 +105,7 @@ def encrypted(m):
     check(sojstore("verify", image, "--key-file", key_file).returncode == 0, "sojstore verify with the key")
     done = sojstore("verify", image)
     check(done.returncode == 1 and "E_KEY" in done.stdout, f"sojstore verify without the key: {done.stdout}")
-    # The key as a module, and the guest goes on where it was.
+    # With the key the guest goes on where it was.
     steps.again(m, image, "--options", OPTIONS + f"settle=2 restore=latest key={text}")
     m.sojourn.wake(60)
     steps.settle(m)
