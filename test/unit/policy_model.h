@@ -49,7 +49,7 @@ static uint64_t vreg[VREG_IDT_LIMIT + 1];
 
 static struct {
     unsigned sets, shadow_ends, dumps, hidden_ports, hidden_faults, logs_read, kicks[CPUS], wbinvds, suspects, ins,
-        outs, wrmsrs, xsetbvs, apic_writes;
+        outs, wrmsrs, xsetbvs, apic_writes, tracks_lost;
     uint16_t port;
     unsigned bytes;
     uint32_t out;
@@ -200,6 +200,19 @@ void hidden_access_fault(struct cpu *c, const struct vm_exit *exit)
 {
     ck_assert(c == self && exit == &x);
     seen.hidden_faults++;
+}
+
+static bool port_later;
+
+bool dma_watch_port(uint16_t port, unsigned bytes, uint32_t value)
+{
+    ck_assert(port == (uint16_t)x.io.port && bytes == x.io.bytes && value >> (8 * bytes - 1) >> 1 == 0);
+    return !port_later;
+}
+
+void live_lost_track(void)
+{
+    seen.tracks_lost++;
 }
 
 void live_read_log(struct cpu *c)

@@ -193,6 +193,12 @@ START_TEST(ports_that_are_there)
         ck_assert(seen.outs == 1 && seen.port == 0x64 && seen.bytes == widths[i].bytes && !seen.ins);
         ck_assert_uint_eq(seen.out, widths[i].out);
     }
+    port_later = true; /* a device is not to be told yet: the instruction comes again */
+    start(_i, EXIT_IO);
+    io(0x70, 1, false);
+    expect_nothing_done();
+    ck_assert(!seen.outs && !iowatch_state()->rtc_seen);
+    port_later = false;
     /* What is written to an observed port is observed, and only then. */
     start(_i, EXIT_IO);
     io(0x70, 1, true);
@@ -260,6 +266,17 @@ START_TEST(pci_functions_that_are_absent)
         ck_assert_msg(seen.hidden_ports == cases[i].hidden, "case %zu", i);
         ck_assert_uint_eq(seen.outs, !cases[i].hidden);
         ck_assert_uint_eq(guest.settle.since_us != 0, cases[i].port < 0xd00);
+    }
+    /* A command register is written: from there on a device may write memory unseen. */
+    static const struct {
+        uint32_t address;
+        bool out;
+    } commands[] = {{0x80002304, true}, {0x80002304, false}, {0x80002308, true}, {0x80002300, true}};
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        start(_i, EXIT_IO);
+        config_address = commands[i].address;
+        io(0xcfc, 2, !commands[i].out);
+        ck_assert_uint_eq(seen.tracks_lost, i == 0);
     }
     start(_i, EXIT_IO);
     for (uint16_t bdf = 1; bdf <= HIDDEN_PCI_MAX + 1; bdf++)
