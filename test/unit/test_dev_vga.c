@@ -286,7 +286,8 @@ static const struct dev_class *class_of(const char *name)
 START_TEST(the_table_of_classes)
 {
     ck_assert_uint_eq(dev_class_count, 16);
-    uint16_t bus_masters = class_of("pcibm")->order, early = 0;
+    uint16_t bus_masters = class_of("pcibm")->order;
+    size_t early = 0;
     for (size_t i = 0; i < dev_class_count; i++) {
         const struct dev_class *c = dev_classes[i];
         ck_assert(c->bytes > 0 && c->version > 0 && c->name[0]);
