@@ -88,14 +88,16 @@ enum err e1000_state_quiesce(void)
 static uint32_t head_of(uint64_t base, uint32_t ring, uint32_t rctl)
 {
     bool split = (rctl & RCTL_DTYP_MASK) == RCTL_DTYP_SPLIT, extended = split || rd(base, RFCTL) & RFCTL_EXSTEN;
-    uint64_t at = rd(base, ring + E1000_BAL) | (uint64_t)rd(base, ring + E1000_BAH) << 32;
+    uint64_t at = (rd(base, ring + E1000_BAL) & E1000_BAL_MASK) | (uint64_t)rd(base, ring + E1000_BAH) << 32;
     uint32_t bytes = split ? 32 : 16, count = (rd(base, ring + E1000_LEN) & E1000_LEN_MASK) / bytes;
     uint32_t head = rd(base, ring + E1000_HEAD), tail = rd(base, ring + E1000_TAIL), status;
-    while (
-        head < count && head != tail &&
-        guest_phys_read(NULL, (gpa_t){at + head * bytes + (extended ? STATUS_EXTENDED : STATUS_LEGACY)}, &status, 4) &&
-        status & STATUS_DD)
+    /* Once around at most: whatever the guest wrote into its tail, there is an end to this. */
+    for (uint32_t looked = 0; looked < count && head < count && head != tail; looked++) {
+        uint64_t status_at = at + head * bytes + (extended ? STATUS_EXTENDED : STATUS_LEGACY);
+        if (!guest_phys_read(NULL, (gpa_t){status_at}, &status, sizeof status) || !(status & STATUS_DD))
+            break;
         head = head + 1 == count ? 0 : head + 1;
+    }
     return head;
 }
 

@@ -19,7 +19,7 @@ static uint32_t reg(const struct dma_view *v, const struct dma_write *w, uint32_
 
 static uint64_t ring_base(const struct dma_view *v, const struct dma_write *w, uint32_t ring)
 {
-    return reg(v, w, ring + E1000_BAL) | (uint64_t)reg(v, w, ring + E1000_BAH) << 32;
+    return (reg(v, w, ring + E1000_BAL) & E1000_BAL_MASK) | (uint64_t)reg(v, w, ring + E1000_BAH) << 32;
 }
 
 static bool ring_itself(const struct dma_view *v, const struct dma_write *w, uint32_t ring)

@@ -39,7 +39,8 @@
 #define E1000_LEN 0x08u
 #define E1000_HEAD 0x10u
 #define E1000_TAIL 0x18u
-#define E1000_LEN_MASK 0xFFF80u /* bytes, in units of 128 */
+#define E1000_BAL_MASK 0xFFFFFFF0u /* the rest is ignored, whatever was written */
+#define E1000_LEN_MASK 0xFFF80u    /* bytes, in units of 128 */
 /* Where the 82542 had its rings. */
 #define E1000_OLD_RX_FIRST 0x0110u
 #define E1000_OLD_RX_END 0x0160u

@@ -171,12 +171,11 @@ void dma_watch_lose(void)
     lost = true;
     why = "a device was told where to write in a way that cannot be followed: try again";
     live_lose(E_DMA);
-    watched_count = 0;
 }
 
 static struct watched *watched_at(uint64_t at, bool ports)
 {
-    for (unsigned i = 0; i < watched_count; i++) {
+    for (unsigned i = 0; i < watched_count && !lost; i++) {
         const struct dma_model *m = watched[i].model;
         uint64_t offset = at - watched[i].base;
         if (ports ? offset < m->port_count : offset < 32 * PAGE_BYTES && m->page_map >> offset / PAGE_BYTES & 1)
@@ -220,6 +219,10 @@ bool dma_watch_write(uint64_t gpa, unsigned bytes, uint64_t value)
 bool dma_watch_port(uint16_t port, unsigned bytes, uint32_t value)
 {
     struct watched *d = watched_at(port, true);
+    if (!d && watched_at((uint64_t)port + bytes - 1, true)) { /* it begins below */
+        dma_watch_lose();
+        return false;
+    }
     struct dma_write w = {(uint32_t)(port - (d ? d->base : 0)), value, bytes};
     return !d || allowed(d, &w);
 }

@@ -244,7 +244,7 @@ static void card(uint32_t rctl)
 {
     setup();
     regs[E1000_RCTL / 4] = rctl;
-    ring(E1000_RX_RING(0), RX, DESCRIPTORS * 16);
+    ring(E1000_RX_RING(0), RX | 0xF, DESCRIPTORS * 16); /* the card ignores these bits */
     ring(E1000_TX_RING(0), TX, 256);
     ring(E1000_RX_RING(1), RX + 0x1000, 128);
     ring(E1000_TX_RING(1), TX + 0x1000, 128);

@@ -256,7 +256,13 @@ START_TEST(what_is_not_understood_costs_the_checkpoint)
         ck_assert_uint_eq(writes, 0);
         ck_assert(!dma_watch_covers(AHCI_BAR) && dma_watch_port(IDE_BASE, 1, 9)); /* the guest goes on */
         ck_assert(!dma_watch_holds() && *dma_watch_why());
+        dma_watch_end();
+        ck_assert_uint_eq(trapped, 0);
     }
+    setup();
+    begin_all();
+    ck_assert(!dma_watch_port(IDE_BASE - 1, 2, 9)); /* begins below, and reaches the command */
+    ck_assert_int_eq(lost_with, E_DMA);
     (void)dma_watch_masters();
     ck_assert_str_eq(dma_watch_why(), "");
 }
