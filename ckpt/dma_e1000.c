@@ -34,9 +34,9 @@ static uint32_t buffer_bytes(uint32_t rctl)
     uint32_t size = rctl >> RCTL_BSIZE_SHIFT & RCTL_BSIZE_MASK, flexible = rctl >> RCTL_FLXBUF_SHIFT & RCTL_FLXBUF_MASK;
     if ((rctl & RCTL_DTYP_MASK) == RCTL_DTYP_SPLIT)
         return E1000_BUFFER_MAX;
-    if (flexible)
-        return flexible * 1024;
-    return (rctl & RCTL_BSEX ? 32768u : 2048u) >> size;
+    /* The older family has no flexible sizes, and ignores those bits. */
+    uint32_t by_size = (rctl & RCTL_BSEX ? 32768u : 2048u) >> size;
+    return flexible * 1024 > by_size ? flexible * 1024 : by_size;
 }
 
 static enum dma_verdict receive_ring(const struct dma_view *v, const struct dma_write *w, uint32_t ring)

@@ -21,7 +21,7 @@ static enum dma_verdict table(const struct dma_view *v, uint64_t at)
         if (!v->target(v->ctx, prd[0], bytes ? bytes : PRD_BYTES_IF_ZERO))
             return DMA_LATER;
     }
-    return DMA_GO;
+    return prd[1] & PRD_END ? DMA_GO : DMA_LOST;
 }
 
 /* A checkpoint is cut while both channels are idle. */

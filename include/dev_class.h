@@ -17,8 +17,8 @@ struct dev_class {
     char name[8]; /* section name in the store, zero padded: "pic", "hpet" */
     uint16_t version;
     uint32_t bytes; /* exact length of the encoded state */
-    uint16_t
-        order; /* restore order, ascending: clocks 10, interrupt controllers 20, PCI 30, rest 40, bus mastering 60, what masters by itself 61 */
+    /* Of restore, ascending: clocks 10, interrupt controllers 20, PCI 30, rest 40, bus mastering 60, what masters by itself 61. */
+    uint16_t order;
     bool (*present)(void);                                           /* does this machine have it */
     enum err (*capture)(void *state);                                /* guest stopped; bytes long, zeroed before */
     enum err (*check)(const void *state, char *why, size_t why_len); /* pure look: may this be restored here */

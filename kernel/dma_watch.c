@@ -159,6 +159,7 @@ void dma_watch_end(void)
 {
     trap_ports(false);
     watched_count = 0;
+    lost = false; /* the next one may have nobody to follow */
 }
 
 const char *dma_watch_why(void)

@@ -11,7 +11,7 @@
 
 #define MEMORY_BYTES 0x80000u /* at 0; beyond is nothing */
 #define REGISTERS 0x4000u
-#define TARGETS_MAX 2048u
+#define TARGETS_MAX 9000u
 #define PXFBS 0x40u
 
 struct target {
@@ -224,6 +224,9 @@ START_TEST(ide_odd_tables_end)
     regs[BM_TABLE / 4] = 0; /* 64 KiB without an end */
     room = 0;
     ck_assert_int_eq(wr(&dma_ide, BM_COMMAND, READ), DMA_LATER);
+    regs[BM_TABLE / 4] = 0;
+    room = TARGETS_MAX;
+    ck_assert_int_eq(wr(&dma_ide, BM_COMMAND, READ), DMA_LOST);
     ck_assert_int_eq(dma_ide.given(&view), DMA_GO);
 }
 END_TEST

@@ -258,6 +258,8 @@ START_TEST(what_is_not_understood_costs_the_checkpoint)
         ck_assert(!dma_watch_holds() && *dma_watch_why());
         dma_watch_end();
         ck_assert_uint_eq(trapped, 0);
+        memset(on, 0, sizeof on);
+        ck_assert(dma_watch_holds()); /* the next checkpoint, with nobody to follow */
     }
     setup();
     begin_all();
