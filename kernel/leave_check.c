@@ -64,5 +64,5 @@ enum err leave_check_state(const struct vcpu_state *s)
 bool leave_is_transient(enum err why)
 {
     return why == E_BLOCKED || why == E_SEGMENT || why == E_MODE || why == E_NOSLOT || why == E_NOIDT ||
-           why == E_TIMEOUT || why == E_CPU;
+           why == E_GATE || why == E_TIMEOUT || why == E_CPU;
 }

@@ -28,6 +28,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import qemu_smp  # noqa: E402
 from console import GuestConsole, RigError, SojournConsole  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -155,11 +156,13 @@ class Qemu(Machine):
 
     def start(self, image, mem_mib=256, cpus=1, disks=(), cpu="EPYC", extra=(), gdb=False, timeout=20.0):
         """disks: further raw images, or ready -drive values for if=none,id=diskN (blkdebug, for instance)."""
-        if not shutil.which("qemu-system-x86_64"):
+        with open(self.path("emulator.log"), "a", encoding="utf-8") as log:
+            qemu = qemu_smp.program(cpus, log)
+        if not qemu:
             raise RigError("no qemu-system-x86_64; install qemu-system-x86")
         self.cpus = cpus
         self.sockets = tempfile.mkdtemp(prefix="sojourn-")  # a socket's path must be short
-        command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", cpu, "-m", str(mem_mib), "-smp", str(cpus),
+        command = [qemu, "-machine", "q35", "-accel", "tcg", "-cpu", cpu, "-m", str(mem_mib), "-smp", str(cpus),
                    "-display", "none", "-nodefaults", "-vga", "std", "-no-user-config", "-S",
                    "-qmp", f"unix:{self.sockets}/qmp,server=on,wait=off"]
         for name in ("com1", "com2"):
