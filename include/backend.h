@@ -131,8 +131,9 @@ struct backend {
     /* VMXON / EFER.SVME=1, and off again. The caller has saved what they clobber in native state. */
     enum err (*on)(struct vcpu *v);
     enum err (*off)(struct vcpu *v);
-    /* Build the control structure from s, from scratch; s is checked first by the pure entry rules. CPU must be on. */
-    enum err (*load)(struct vcpu *v, const struct vcpu_state *s);
+    /* Build the control structure from s, from scratch. check: by the pure entry rules, before anything is built; else the
+       caller knows that they hold (segments_are_plain()). CPU must be on. */
+    enum err (*load)(struct vcpu *v, const struct vcpu_state *s, bool check);
     /* Read everything the control structure (or a register the CPU switches with it) holds back into s. Members that
        the guest owns in place while virtual (CR2, DR0-3, DR6, XCR0, XSAVE, most MSRs) are captured by kernel/state.c. */
     enum err (*save)(struct vcpu *v, struct vcpu_state *s);

@@ -9,6 +9,8 @@
    is under way unsolicited lines are held, too, because a JSON answer is one line. */
 #include "kernel/console.h"
 
+#include "bits.h"
+
 #include "kernel/console_help.h"
 #include "kernel/console_tx.h"
 #include "kernel/line_editor.h"
@@ -448,7 +450,7 @@ static void stream(void)
 {
     if (con.state != STREAM)
         return;
-    enum err e = con.ops->ready ? con.ops->ready(con.command.id) : E_OK;
+    enum err e = con.ops->ready ? con.ops->ready() : E_OK;
     bool more = e == E_OK;
     while (con.state == STREAM && more && console_tx_room(&tx, STREAM_ROOM))
         more = con.command.id == CMD_LOG ? stream_log(&e) : stream_list(&e);
@@ -459,6 +461,20 @@ static void stream(void)
 /* --- input ----------------------------------------------------------------------------------------------------------
  */
 
+static enum err run(const char *line)
+{
+    enum err e = con.ops->ready ? con.ops->ready() : E_OK;
+    if (e == E_OK)
+        e = command_parse(line, &con.command, con.text, sizeof con.text);
+    return e == E_OK ? runners[con.command.id](&con.command) : e;
+}
+
+/* The one command whose way counts in instructions, written out: it needs no parser (kernel/door.ld). */
+static bool is_enter(const char *line)
+{
+    return load32(line) == load32("enter") && line[4] == 'r' && !line[5];
+}
+
 static void execute(const char *line)
 {
     con.state = RUNNING;
@@ -466,11 +482,7 @@ static void execute(const char *line)
     con.answered = false;
     con.gaps_before = tx.gaps;
     con.text[0] = 0;
-    enum err e = command_parse(line, &con.command, con.text, sizeof con.text);
-    if (e == E_OK && con.ops->ready)
-        e = con.ops->ready(con.command.id);
-    if (e == E_OK)
-        e = runners[con.command.id](&con.command);
+    enum err e = is_enter(line) ? run_enter(NULL) : run(line);
     if (con.state == STREAM)
         stream();
     else if (con.deferred)

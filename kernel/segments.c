@@ -3,6 +3,7 @@
 #include "kernel/segments.h"
 
 #include "bits.h"
+#include "msr.h"
 
 #define TYPE_ACCESSED 1u
 #define TYPE_TSS_BUSY 2u
@@ -28,4 +29,35 @@ bool segment_same(enum sreg which, const struct segment *held, const struct segm
     if (!bases && (which == SREG_FS || which == SREG_GS))
         return held->limit == would_load->limit;
     return held->limit == would_load->limit && held->base == would_load->base;
+}
+
+#define AR_DPL (3u << AR_DPL_SHIFT)
+#define AR_RESERVED ((uint32_t)(MASK(31, 17) | MASK(11, 8)))
+#define TYPE_CODE64 (AR_P | AR_S | 11u)
+#define TYPE_DATA (AR_P | AR_S | 3u)
+#define TYPE_TSS (AR_P | 11u)
+/* What has to be as it is here, and what may be either way: code conforming no, readable or not; data growing up. */
+#define CODE_MASK (AR_UNUSABLE | AR_RESERVED | AR_P | AR_S | AR_L | AR_DB | 13u)
+#define DATA_MASK (AR_UNUSABLE | AR_RESERVED | AR_P | AR_S | AR_TYPE_MASK)
+#define TSS_MASK (AR_UNUSABLE | AR_RESERVED | AR_P | AR_S | AR_TYPE_MASK)
+#define SELECTOR_TI 4u
+#define CANONICAL_SHIFT 47
+
+/* Nothing, or writable data. Not every register is asked for its DPL: VM entry does not, of an unrestricted guest. */
+static inline bool nothing_or_data(const struct segment *seg)
+{
+    return (seg->access_rights & AR_UNUSABLE) || ((seg->access_rights ^ TYPE_DATA) & DATA_MASK) == 0;
+}
+
+bool segments_are_plain(const struct vcpu_state *s)
+{
+    const struct segment *cs = &s->seg[SREG_CS], *ss = &s->seg[SREG_SS], *tr = &s->seg[SREG_TR];
+    uint64_t top = tr->base >> CANONICAL_SHIFT;
+    return (s->msr[VMSR_EFER] & EFER_LMA) && !(s->rflags & RFLAGS_VM) &&
+           ((cs->access_rights ^ (TYPE_CODE64 | AR_L)) & CODE_MASK) == 0 &&
+           ((cs->access_rights ^ ss->access_rights) & AR_DPL) == 0 && nothing_or_data(ss) &&
+           nothing_or_data(&s->seg[SREG_DS]) && nothing_or_data(&s->seg[SREG_ES]) &&
+           nothing_or_data(&s->seg[SREG_FS]) && nothing_or_data(&s->seg[SREG_GS]) &&
+           (s->seg[SREG_LDTR].access_rights & AR_UNUSABLE) && ((tr->access_rights ^ TYPE_TSS) & TSS_MASK) == 0 &&
+           !(tr->selector & SELECTOR_TI) && (top == 0 || top == MASK(16, 0));
 }

@@ -67,6 +67,12 @@ MUST_USE static inline enum err segment_load(const struct linear_reader *r, cons
     return out->access_rights & AR_P ? E_OK : E_GDT;
 }
 
+/* Are the segment registers as 64-bit kernels and their processes in 64-bit code have them, so that no rule of VM entry
+   can be broken by them (SDM 3C 27.3.1.2 "Checks on Guest Segment Registers", APM 2 15.5.1 "Basic Operation")? They come
+   from the guest's tables, which may have changed since the CPU loaded them; false: look at the rules one by one. Bases
+   that are MSRs do not count. */
+bool segments_are_plain(const struct vcpu_state *s);
+
 /* Are the parts equal that matter? which: the register. bases: in long mode those of FS and GS are MSRs and do not count. */
 bool segment_same(enum sreg which, const struct segment *held, const struct segment *would_load, bool bases);
 

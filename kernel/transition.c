@@ -335,7 +335,7 @@ enum err transition_leave(void)
 /* ---- enter ----------------------------------------------------------------------------------------------------- */
 
 /* c->state into a control structure. On failure the CPU is as it was. */
-static enum err load_control_structure(struct cpu *c)
+static enum err load_control_structure(struct cpu *c, bool check)
 {
     bool was_on = c->switched_on;
     enum err e = was_on ? E_OK : guest.backend->on(&c->vcpu);
@@ -343,7 +343,7 @@ static enum err load_control_structure(struct cpu *c)
         return e;
     c->switched_on = true;
     c->ticking = false; /* a new one has no traps */
-    e = guest.backend->load(&c->vcpu, c->state);
+    e = guest.backend->load(&c->vcpu, c->state, check);
     c->loaded = !e;
     if (!e || was_on)
         return e;
@@ -364,7 +364,8 @@ static enum err enter_prepare(struct cpu *c)
         e = gateway_install_intact(c);
     c->enter_from_tsc = c->gate->tsc_in;
     apic_watch_loaded(c);
-    return e ? e : load_control_structure(c);
+    /* Everything else has just been in force on this very CPU. */
+    return e ? e : load_control_structure(c, !segments_are_plain(c->state));
 }
 
 static enum err enter_undo(struct cpu *c)
@@ -413,7 +414,7 @@ void transition_drop(struct cpu *c)
 
 enum err transition_start(struct cpu *c)
 {
-    enum err e = load_control_structure(c);
+    enum err e = load_control_structure(c, true);
     if (e)
         return e;
     c->place = CPU_GUEST;
@@ -432,7 +433,7 @@ enum err transition_load(struct cpu *c)
     state_load_mtrrs(c->state);
     state_load_live(c->state);
     state_load_xsave(c->state);
-    enum err e = load_control_structure(c);
+    enum err e = load_control_structure(c, true);
     if (!e)
         c->place = CPU_GUEST;
     traps_take_nmi(); /* what waits was meant for who was here before */

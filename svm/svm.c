@@ -170,7 +170,7 @@ static enum err svm_off(struct vcpu *v)
     return E_OK;
 }
 
-static enum err svm_load(struct vcpu *v, const struct vcpu_state *s)
+static enum err svm_load(struct vcpu *v, const struct vcpu_state *s, bool check)
 {
     struct svm_cpu *c = cpu_of(v);
     struct svm_controls controls = {
@@ -193,7 +193,7 @@ static enum err svm_load(struct vcpu *v, const struct vcpu_state *s)
         v->gpr[i] = s->gpr[i];
     v->event = s->event;
     c->nmi = (struct svm_nmi){.blocked = s->block_nmi};
-    enum svm_rule rule = svm_entry_check(c->vmcb, &c->caps.limits);
+    enum svm_rule rule = check ? svm_entry_check(c->vmcb, &c->caps.limits) : SVM_RULE_NONE;
     if (rule != SVM_RULE_NONE) {
         log_line("svm", "load cpu=%u rip=0x%llx: %s", (unsigned)v->cpu, (unsigned long long)s->rip,
                  svm_rule_text(rule));

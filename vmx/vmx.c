@@ -242,7 +242,7 @@ static enum err entry_rules(const char *broken)
     return E_STATE;
 }
 
-static enum err build_rows(struct vmx_cpu *c, const struct vcpu_state *s)
+static void build_rows(struct vmx_cpu *c, const struct vcpu_state *s)
 {
     uint64_t pdpte[4] = {0};
     if (vmx_is_pae(s->cr0, s->cr4, s->msr[VMSR_EFER]))
@@ -250,7 +250,6 @@ static enum err build_rows(struct vmx_cpu *c, const struct vcpu_state *s)
     c->host.cr0 = cpu_read_cr0();
     c->host.cr4 = cpu_read_cr4();
     vmx_rows_build(&c->rows, &c->caps, &c->host, s, pdpte);
-    return entry_rules(vmx_entry_check(&c->rows, &c->caps));
 }
 
 /* Of one load after the other: the VMCS as a boot, a CPU and the host have it. Nothing in it is the guest's. */
@@ -324,14 +323,15 @@ failed:
     read_rows_slowly(c);
 }
 
-static enum err vmx_load(struct vcpu *v, const struct vcpu_state *s)
+static enum err vmx_load(struct vcpu *v, const struct vcpu_state *s, bool check)
 {
     struct vmx_cpu *c = vmx_of(v);
     if (!c->on) {
         log_line("vmx", "load before on cpu=%u", v->cpu);
         return E_VMXFAIL;
     }
-    enum err err = build_rows(c, s);
+    build_rows(c, s);
+    enum err err = check ? entry_rules(vmx_entry_check(&c->rows, &c->caps)) : E_OK;
     if (err)
         return err;
     c->broken = c->loaded = c->launched = c->event_in_vmcs = false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* VMCS fields, rows and entry rules: the states that really occur pass, each rule broken in turn is named, and a state
    comes back from rows as it went in. */
-/* UNITS: vmx/caps.c vmx/rows.c vmx/entry_check.c */
+/* UNITS: vmx/caps.c vmx/rows.c vmx/entry_check.c kernel/segments.c */
+#include "kernel/segments.h"
 #include "unit.h"
 #include "vmx/entry_check.h"
 #include "vmx_models.h"
@@ -255,6 +256,46 @@ START_TEST(fields_of_older_cpus)
 }
 END_TEST
 
+/* As an enter decodes them, from tables with one or two bits changed: what it takes for plain, the CPU must take, too. */
+START_TEST(plain_segments_break_no_rule)
+{
+    static const uint64_t code[] = {0x00af9b000000ffff, 0x00affb000000ffff},
+                          data[] = {0x00cf93000000ffff, 0x00cff3000000ffff};
+    uint64_t dice = 1;
+    unsigned plain = 0, refused = 0;
+    resolve();
+    for (unsigned round = 0; round < 200000; round++) {
+        struct vcpu_state s = round & 1 ? user_state() : kernel_state();
+        uint64_t gdt[SREG_COUNT][2] = {{0}};
+        gdt[SREG_CS][0] = code[round & 1];
+        gdt[SREG_SS][0] = data[round & 1];
+        gdt[SREG_DS][0] = round & 2 ? data[1] : 0;
+        gdt[SREG_TR][0] = 0x00008b000000206f;
+        gdt[SREG_TR][1] = 0xfffffe00;
+        for (unsigned changes = round % 3; changes; changes--) {
+            dice = dice * 6364136223846793005ull + 1442695040888963407ull;
+            gdt[dice >> 60 & 7][dice >> 59 & dice >> 50 & 1] ^= BIT(dice >> 40 & 63);
+        }
+        for (unsigned i = 0; i < SREG_COUNT; i++) {
+            if (i == SREG_LDTR && !(gdt[i][0] & BIT(47)))
+                continue;
+            uint64_t base = s.seg[i].base;
+            s.seg[i] = gdt[i][0] ? segment_decode(s.seg[i].selector, gdt[i][0], gdt[i][1]) : segment_unusable(0);
+            if (i == SREG_FS || i == SREG_GS)
+                s.seg[i].base = base;
+        }
+        struct vmx_rows rows = built(&s);
+        const char *broken = entry_check(&rows, &caps);
+        ck_assert_msg(!segments_are_plain(&s) || !broken, "round %u: plain, but %s", round, broken);
+        plain += segments_are_plain(&s);
+        refused += broken != NULL;
+        if (round % 3 == 0)
+            ck_assert(segments_are_plain(&s));
+    }
+    ck_assert_msg(plain > 80000 && refused > 40000, "%u plain, %u refused", plain, refused);
+}
+END_TEST
+
 #define NMI_INFO (INTR_INFO_VALID | EVENT_NMI << 8 | 2)
 #define NON_CANONICAL 0x800000000000ull
 
@@ -501,6 +542,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("all");
     tcase_add_test(t, encodings_are_unique);
     tcase_add_loop_test(t, real_states_pass_and_come_back, 0, (int)ARRAY_LEN(states));
+    tcase_add_test(t, plain_segments_break_no_rule);
     tcase_add_test(t, fields_of_older_cpus);
     tcase_add_loop_test(t, each_broken_rule_is_named, 0, (int)ARRAY_LEN(breaks));
     tcase_add_test(t, rules_other_cpus_reach);
