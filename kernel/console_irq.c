@@ -227,6 +227,8 @@ void console_irq_poll(void)
     if (gateway.uart_ier)
         set_causes(false, false);
     receive();
+    if (guest.enter_asked)
+        return; /* the guest first: what there is to be sent is sent after its next exit */
     console_poll();
     refill();
     transmit();

@@ -23,10 +23,12 @@ extern const uint8_t gateway_code[], gateway_nmi[];
 
 static uint64_t *tables[2]; /* for gateways one or two levels up: [0] the page table, [1] the directory above */
 static uint64_t code_pa;    /* of the first page of the place that was found */
+static uint64_t data_pa;    /* of the second */
 static uint64_t next_look_us;
 
 SELDOM void gateway_install_init(void)
 {
+    data_pa = virt_to_phys(&gateway).v;
     for (unsigned i = 0; i < ARRAY_LEN(tables); i++)
         tables[i] = pool_alloc_pages(1);
 }
@@ -38,7 +40,7 @@ static unsigned pages(void)
 
 static uint64_t page_pa(unsigned i)
 {
-    return i == 0 ? code_pa : virt_to_phys(&gateway).v + (i - 1) * PAGE_BYTES;
+    return i == 0 ? code_pa : data_pa + (i - 1) * PAGE_BYTES;
 }
 
 static uint64_t nmi_entry(void)
@@ -165,9 +167,10 @@ static void write_entries(void)
     entry[0] = gateway_table_entry(virt_to_phys(tables[p->level - 2]).v);
 }
 
-static bool entry_is_ours(uint64_t entry, unsigned i)
+static inline bool entry_is_ours(const uint64_t *entries, unsigned i)
 {
     uint64_t ours = guest.plan.level == 1 ? page_pa(i) : virt_to_phys(tables[guest.plan.level - 2]).v;
+    uint64_t entry = bridge_wanted() ? bridge_entry(i) : entries[i];
     return ((entry ^ ours) & PTE_ADDRESS) == 0;
 }
 
@@ -222,7 +225,7 @@ void gateway_install_hide(void)
     }
     for (unsigned i = 0; i < entry_count(); i++) {
         /* A guest that gave the table page another use keeps what it put there. */
-        if (!entry_is_ours(bridge_wanted() ? bridge_entry(i) : entry[i], i))
+        if (!entry_is_ours(entry, i))
             continue;
         if (bridge_wanted())
             bridge_clear_entry(i);
@@ -237,9 +240,9 @@ enum err gateway_install_intact(const struct cpu *c)
     const struct phys_reader r = guest_phys_reader(guest.plan.format);
     const uint64_t *entry = phys_to_virt((hpa_t){guest.plan.entry_pa});
     for (unsigned i = 0; i < entry_count(); i++)
-        if (!entry_is_ours(bridge_wanted() ? bridge_entry(i) : entry[i], i))
+        if (!entry_is_ours(entry, i))
             return E_GATEWAY;
-    if (c->state->idtr.base == c->idt_at_leave && gateway_slot_shared(&r, c->state->cr3, &guest.plan))
+    if (c->gate->idtr.base == c->idt_at_leave && gateway_slot_shared(&r, c->gate->cr3, &guest.plan))
         return E_OK;
     return E_GATEWAY;
 }

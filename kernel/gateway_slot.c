@@ -100,16 +100,14 @@ static int longest_zero_run_end(const uint64_t *table, unsigned want)
     return end;
 }
 
-/* What the place's own page table maps needs no walk. False: it lies elsewhere. */
-static bool beside_place(const struct phys_reader *r, uint64_t va, const struct gateway_plan *plan, struct walk *w)
+bool gateway_slot_beside(const struct phys_reader *r, uint64_t va, const struct gateway_plan *plan, uint64_t *pa)
 {
-    if (plan->level != 1 || (va ^ plan->va) >> (PAGE_SHIFT + 9))
+    if (r->format || plan->level != 1 || (va ^ plan->va) >> (PAGE_SHIFT + 9))
         return false;
     const uint64_t *entries = r->page(r->ctx, plan->table_pa);
     uint64_t e = entries ? entries[slot_at(va, 1)] : 0;
-    w->mapped = e & PTE_P;
-    w->pa = (e & PTE_ADDRESS) | (va & (PAGE_BYTES - 1));
-    return true;
+    *pa = (e & PTE_ADDRESS) | (va & (PAGE_BYTES - 1));
+    return e & PTE_P;
 }
 
 enum err gateway_slot_gate(const struct phys_reader *r, uint64_t cr3, uint64_t idt_base, uint64_t idt_limit,
@@ -117,21 +115,19 @@ enum err gateway_slot_gate(const struct phys_reader *r, uint64_t cr3, uint64_t i
 {
     if (r->format)
         return gateway_slot32_gate(r, cr3, idt_base, idt_limit, gate);
-    struct walk w;
-    if (idt_limit < IDT_MIN_LIMIT)
+    uint64_t pa, va = idt_base + GATE_NMI_OFFSET;
+    if (idt_limit < IDT_MIN_LIMIT ||
+        (!gateway_slot_beside(r, va, plan, &pa) && !gateway_slot_translate(r, cr3, va, &pa)) || (pa & 7) ||
+        (pa & (PAGE_BYTES - 1)) > PAGE_BYTES - GATE_BYTES)
         return E_NOIDT;
-    if (!beside_place(r, idt_base + GATE_NMI_OFFSET, plan, &w))
-        walk_to(r, cr3, idt_base + GATE_NMI_OFFSET, 0, &w);
-    if (!w.mapped || (w.pa & 7) || (w.pa & (PAGE_BYTES - 1)) > PAGE_BYTES - GATE_BYTES)
-        return E_NOIDT;
-    const uint64_t *page = r->page(r->ctx, align_down(w.pa, PAGE_BYTES));
+    const uint64_t *page = r->page(r->ctx, align_down(pa, PAGE_BYTES));
     if (!page)
         return E_NOIDT;
-    const uint64_t *word = page + (w.pa & (PAGE_BYTES - 1)) / sizeof *word;
+    const uint64_t *word = page + (pa & (PAGE_BYTES - 1)) / sizeof *word;
     uint64_t low = word[0], high = word[1];
     if (!GATE_PRESENT(low) || GATE_S(low) || GATE_TYPE(low) != GATE_TYPE_INTERRUPT)
         return E_GATE;
-    gate->pa = w.pa;
+    gate->pa = pa;
     gate->word[0] = low;
     gate->word[1] = high;
     gate->handler = bits_get(low, 15, 0) | bits_get(low, 63, 48) << 16 | bits_get(high, 31, 0) << 32;

@@ -48,6 +48,9 @@ enum err gateway_slot_gate(const struct phys_reader *r, uint64_t cr3, uint64_t i
                            const struct gateway_plan *plan, struct gateway_gate *gate) MUST_USE;
 /* Does another address space reach the same table page at the gateway's address? */
 bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct gateway_plan *plan);
+/* The same, without a walk, where the plan's own page table maps it, as it does most of what a guest keeps beside its IDT;
+   the address space shares the plan's place. False: ask gateway_slot_translate(). */
+bool gateway_slot_beside(const struct phys_reader *r, uint64_t va, const struct gateway_plan *plan, uint64_t *pa);
 /* The physical address behind a linear one; false: not mapped. */
 bool gateway_slot_translate(const struct phys_reader *r, uint64_t cr3, uint64_t va, uint64_t *pa);
 /* The entries to write: for level 1 one for each page, else the one table entry. */

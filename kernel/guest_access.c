@@ -95,22 +95,29 @@ struct linear_page {
     uint64_t cr3, va;
     const uint8_t *host; /* NULL: none yet */
     enum paging_format format;
+    bool place_shared; /* this address space is known to share the gateway's place */
 };
+
+static bool linear_page_find(struct linear_page *l, uint64_t base)
+{
+    struct phys_reader r = guest_phys_reader(l->format);
+    uint64_t pa;
+    bool found = (l->place_shared && gateway_slot_beside(&r, base, &guest.plan, &pa)) ||
+                 gateway_slot_translate(&r, l->cr3, base, &pa);
+    l->va = base;
+    l->host = found ? (const uint8_t *)page(NULL, pa) : NULL;
+    return l->host;
+}
 
 static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
 {
     struct linear_page *l = ctx;
-    uint64_t base = align_down(va, PAGE_BYTES), pa;
-    if (va - base + len > PAGE_BYTES)
+    uint64_t base = align_down(va, PAGE_BYTES), in_page = va - base;
+    if (in_page + len > PAGE_BYTES)
         return guest_read_linear(l->format, l->cr3, va, out, len);
-    if (!l->host || l->va != base) {
-        struct phys_reader r = guest_phys_reader(l->format);
-        l->va = base;
-        l->host = gateway_slot_translate(&r, l->cr3, base, &pa) ? (const uint8_t *)page(NULL, pa) : NULL;
-    }
-    if (!l->host)
+    if ((!l->host || l->va != base) && !linear_page_find(l, base))
         return false;
-    const uint8_t *from = l->host + (va - base);
+    const uint8_t *from = l->host + in_page;
     store64(out, load64(from));
     if (len > sizeof(uint64_t))
         store64((uint8_t *)out + sizeof(uint64_t), load64(from + sizeof(uint64_t)));
@@ -142,7 +149,7 @@ enum err guest_capture_segments(struct cpu *c)
         [SREG_LDTR] = cpu_read_ldtr(),
         [SREG_TR] = c->kept_tr.selector,
     };
-    struct linear_page l = {.cr3 = s->cr3, .format = guest.plan.format};
+    struct linear_page l = {.cr3 = s->cr3, .format = guest.plan.format, .place_shared = true};
     uint64_t raw[2];
     for (unsigned i = 0; i < SREG_COUNT; i++) {
         unsigned which = capture_order[i];

@@ -221,7 +221,7 @@ static bool between_entries(struct cpu *c)
     bool settling = !guest.settled && guest.settle_us;
     set_ticking(c, settling || guest.want == MODE_NATIVE || guest.enter_asked || !console_irq_armed());
     if (guest.enter_asked && !c->tick_native)
-        console_irq_unhush(); /* its interrupt is the next exit */
+        console_irq_unhush(); /* as in run_entered(), if that one's exit was an NMI for the host */
     return true;
 }
 
@@ -283,42 +283,77 @@ static void leave_damaged(struct cpu *c)
         return;
     }
     answer_enter(E_DIGEST);
+    set_ticking(c, true);
     enum err e = transition_leave();
     (void)e; /* not now: at the next exit, then */
 }
 
-static void run_once(struct cpu *c)
+_Noreturn void run_damaged(struct cpu *c)
 {
-    struct vcpu *v = &c->vcpu;
-    struct vm_exit x = {.kind = EXIT_UNKNOWN};
-    if (!guest.first_entry_us)
-        guest.first_entry_us = clock_us();
-    if (!smp_leave_host(c))
-        return;
-    enum err e = guest.backend->run(v, &x);
-    smp_in_host(c);
-    note_enter(c, x.kind);
-    if (!digest_open_rest()) {
+    for (;;) { /* endless: the way out is leaving into the guest */
+        struct vm_exit x;
         leave_damaged(c);
-        return;
+        if (smp_called(c))
+            smp_follow(c);
+        if (c->leaving)
+            transition_go_native(c);
+        if (!runs_virtual(c) || !smp_leave_host(c))
+            continue;
+        enum err e = guest.backend->run(&c->vcpu, &x);
+        (void)e; /* nothing can be done about it */
+        smp_in_host(c);
     }
+}
+
+/* The exit before anything else: a console command may put another guest in this one's place. */
+static __attribute__((noinline)) void exited(struct cpu *c, enum err e, const struct vm_exit *x)
+{
     if (e) {
         policy_park(c, "the CPU refused to run the guest: %s", err_name(e));
         return;
     }
-    c->exits[x.kind]++;
-    c->idle = x.kind == EXIT_HLT;
-    if (cpu_leads(c) && x.kind != EXIT_NMI_HOST)
+    c->exits[x->kind]++;
+    c->idle = x->kind == EXIT_HLT;
+    if (cpu_leads(c) && x->kind != EXIT_NMI_HOST)
         answer_enter(E_OK);
-    /* The exit first: a console command may put another guest in this one's place. */
-    follow_interrupt(c, x.kind);
-    policy_exit(c, &x);
+    follow_interrupt(c, x->kind);
+    policy_exit(c, x);
     if (!cpu_leads(c)) {
         apic_watch_exited(c);
         note_cr3(c, clock_us());
         look_for_user_mode(c);
     }
-    sort_nmi(c, x.kind);
+    sort_nmi(c, x->kind);
+}
+
+static void run_once(struct cpu *c)
+{
+    struct vm_exit x = {.kind = EXIT_UNKNOWN};
+    if (!guest.first_entry_us)
+        guest.first_entry_us = clock_us();
+    if (!smp_leave_host(c))
+        return;
+    enum err e = guest.backend->run(&c->vcpu, &x);
+    smp_in_host(c);
+    note_enter(c, x.kind);
+    if (!digest_open_rest())
+        run_damaged(c);
+    exited(c, e, &x);
+}
+
+_Noreturn void run_entered(struct cpu *c)
+{
+    /* For the console alone: another enter has its errand, which the loop looks after. */
+    bool asked = !cpu_leads(c) || guest.enter_asked;
+    if (asked && !c->vcpu.host_nmi && !c->reset && runs_virtual(c)) {
+        if (cpu_leads(c)) {
+            set_ticking(c, true);
+            if (!c->tick_native)
+                console_irq_unhush(); /* its interrupt is the next exit */
+        }
+        run_once(c);
+    }
+    run_loop(c);
 }
 
 void run_on(uint64_t us)

@@ -11,6 +11,10 @@ void run_left(void);
 /* Run the guest on this CPU until it is native (never returns: leaving continues in the guest). A CPU that the host
    holds waits here; the leader also serves the console while the guest is parked or there is none. */
 _Noreturn void run_loop(struct cpu *c);
+/* The same, from an enter: the guest first, whatever can be done later is done after its first exit. */
+_Noreturn void run_entered(struct cpu *c);
+/* The same, with code that is needed for anything else found damaged: until the guest could be left. */
+_Noreturn void run_damaged(struct cpu *c);
 /* Leader: run the virtual guest on for about so long, while a command goes on in slices: a device is in the middle of
    something, or a checkpoint is written. Less if the guest has nothing to do on this CPU, or waits for room in the pool of
    kernel/live.h. Console commands that arrive meanwhile are held, because the one that calls this is under way. */

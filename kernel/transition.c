@@ -357,11 +357,11 @@ static enum err enter_prepare(struct cpu *c)
 {
     if (c->place == CPU_HELD)
         return E_OK;
-    enum err e = capture_native(c);
+    enum err e = gateway_install_intact(c);
+    if (!e)
+        e = capture_native(c);
     if (!e && (c->state->cr4 & CR4_VMXE || c->state->msr[VMSR_EFER] & EFER_SVME))
         e = E_VMXBUSY;
-    if (!e)
-        e = gateway_install_intact(c);
     c->enter_from_tsc = c->gate->tsc_in;
     apic_watch_loaded(c);
     /* Everything else has just been in force on this very CPU. */
@@ -451,7 +451,7 @@ void transition_loaded(void)
 _Noreturn void transition_become_virtual(struct cpu *c)
 {
     traps_unblock_nmi();
-    run_loop(c);
+    run_entered(c);
 }
 
 /* ---- visit ----------------------------------------------------------------------------------------------------- */
@@ -500,13 +500,7 @@ static _Noreturn void visit_damaged(void)
     note_damage();
     if (guest.mode == MODE_NATIVE)
         visit_resume(c);
-    while (!digest_check_way_out()) /* endless: as in kernel/run.c */
-        cpu_cli_hlt();
-    if (cpu_leads(c)) {
-        enum err e = transition_leave();
-        (void)e; /* not now: at the next exit, then */
-    }
-    run_loop(c);
+    run_damaged(c);
 }
 
 static void note_task_register(struct cpu *c)
