@@ -21,7 +21,7 @@
    A function may call console_defer() and return: the answer is then what console_finish() says later. */
 struct console_ops {
     const char *version;
-    enum err (*ready)(void); /* may any line but "enter" be looked at, a command go on? NULL: yes */
+    enum err (*ready)(void);                 /* may any line but "enter" be looked at, a command go on? NULL: yes */
     void (*status)(struct status_report *r); /* r is zeroed */
     enum err (*enter)(char *text, size_t len);
     enum err (*leave)(char *text, size_t len);

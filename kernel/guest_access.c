@@ -21,6 +21,7 @@
 #define DESCRIPTOR_TYPE_BYTE 5u
 #define SELECTOR_INDEX(s) ((s) >> 3)
 #define AR_ACCESSED 1u
+#define SYSTEM_DESCRIPTOR_BYTES 16u
 #define AR_TSS_BUSY 2u
 
 static uint64_t ram_end;
@@ -124,12 +125,34 @@ static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
     return true;
 }
 
-static inline enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
-                            struct segment *out, uint64_t raw[2])
+static __attribute__((noinline)) enum err load_anywhere(struct linear_page *l, const struct vcpu_state *s,
+                                                        uint16_t selector, bool system, struct segment *out,
+                                                        uint64_t raw[2])
 {
     struct linear_reader r = {linear_read, l};
     /* In long mode only a system descriptor has sixteen bytes. */
     return segment_load(&r, &s->gdtr, &s->seg[SREG_LDTR], selector, system && !l->format, out, raw);
+}
+
+/* What segment_load() says of a selector that is not null. A descriptor of a 64-bit guest's GDT on the page of its
+   beginning, as nearly all are, takes no more than its decoding. */
+static inline enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
+                            struct segment *out, uint64_t raw[2])
+{
+    uint64_t offset = SEGMENT_SELECTOR_OFFSET(selector), at = s->gdtr.base + offset - l->va;
+    if ((selector & SELECTOR_TI) || l->format || offset + SYSTEM_DESCRIPTOR_BYTES - 1 > s->gdtr.limit ||
+        at > PAGE_BYTES - SYSTEM_DESCRIPTOR_BYTES || !l->host)
+        return load_anywhere(l, s, selector, system, out, raw);
+    raw[0] = load64(l->host + at);
+    raw[1] = load64(l->host + at + sizeof raw[0]);
+    *out = segment_decode(selector, raw[0], raw[1]);
+    return out->access_rights & AR_P ? E_OK : E_GDT;
+}
+
+/* For load(). If the page is not there, each descriptor is looked for by itself, and found missing. */
+static void look_at_gdt(struct linear_page *l, const struct vcpu_state *s)
+{
+    (void)linear_page_find(l, align_down(s->gdtr.base, PAGE_BYTES));
 }
 
 /* LDTR first: the others may refer to it. */
@@ -150,7 +173,7 @@ enum err guest_capture_segments(struct cpu *c)
         [SREG_TR] = c->kept_tr.selector,
     };
     struct linear_page l = {.cr3 = s->cr3, .format = guest.plan.format, .place_shared = true};
-    uint64_t raw[2];
+    look_at_gdt(&l, s);
     for (unsigned i = 0; i < SREG_COUNT; i++) {
         unsigned which = capture_order[i];
         if (which == SREG_TR && c->tr_null) {
@@ -161,6 +184,7 @@ enum err guest_capture_segments(struct cpu *c)
             s->seg[which] = segment_unusable(selector[which]);
             continue;
         }
+        uint64_t raw[2];
         enum err e = load(&l, s, selector[which], which >= SREG_LDTR, &s->seg[which], raw);
         if (e) {
             log_line("switch", "segment register not in the guest's table: which=%u selector=%#x", which,
@@ -207,6 +231,7 @@ enum err guest_check_segments(struct cpu *c)
 {
     const struct vcpu_state *s = c->state;
     struct linear_page l = {.cr3 = s->cr3, .format = leave_format(s->cr0, s->cr4, s->msr[VMSR_EFER])};
+    look_at_gdt(&l, s);
     for (unsigned i = 0; i < SREG_COUNT; i++) {
         const struct segment *held = &s->seg[i];
         struct segment would;
