@@ -136,6 +136,12 @@ static enum err do_enter(char *text, size_t len)
         return E_OK;
     }
     enum err e = transition_enter();
+    if (e == E_DIGEST) { /* neither log nor texts of its own: they are in what was changed */
+        guest.refused++;
+        guest.last_refusal = e;
+        guest.last_refusal_cpu = guest.refusal_cpu;
+        return e;
+    }
     if (e) {
         transition_refused("enter", e);
         (void)str_format(text, len, "cpu %u: %s; the guest stays native", guest.refusal_cpu, err_text(e));

@@ -220,18 +220,25 @@ void console_irq_drain(uint64_t timeout_us)
     }
 }
 
-void console_irq_poll(void)
+/* False: a line has just entered the guest. It goes first: what there is to be sent is sent after its next exit. */
+static bool poll(void)
 {
-    if (!uart.port)
-        return;
+    bool asked_before = guest.enter_asked;
     if (gateway.uart_ier)
         set_causes(false, false);
     receive();
-    if (guest.enter_asked)
-        return; /* the guest first: what there is to be sent is sent after its next exit */
+    if (guest.enter_asked && !asked_before)
+        return false;
     console_poll();
     refill();
     transmit();
+    return true;
+}
+
+void console_irq_poll(void)
+{
+    if (uart.port)
+        (void)poll();
 }
 
 void console_irq_pump(void)
@@ -248,9 +255,9 @@ void console_irq_pump(void)
         set_causes(true, true);
         return;
     }
-    console_irq_poll();
+    bool send = poll();
     if (armed)
-        set_causes(true, tx_used() != 0);
+        set_causes(true, send && tx_used() != 0);
 }
 
 bool console_irq_explains_nmi(void)

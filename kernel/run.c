@@ -292,6 +292,10 @@ _Noreturn void run_damaged(struct cpu *c)
 {
     for (;;) { /* endless: the way out is leaving into the guest */
         struct vm_exit x;
+        /* Whose an NMI is that came while the host was here, as sort_nmi() would say, but for timers. */
+        bool came = __atomic_exchange_n(&c->vcpu.host_nmi, 0, __ATOMIC_RELAXED);
+        if (came && !smp_explains_nmi(c) && !(cpu_leads(c) && console_irq_explains_nmi()))
+            c->vcpu.nmi_pending = true;
         leave_damaged(c);
         if (smp_called(c))
             smp_follow(c);

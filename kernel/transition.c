@@ -364,8 +364,11 @@ static enum err enter_prepare(struct cpu *c)
         e = E_VMXBUSY;
     c->enter_from_tsc = c->gate->tsc_in;
     apic_watch_loaded(c);
-    /* Everything else has just been in force on this very CPU. */
-    return e ? e : load_control_structure(c, !segments_are_plain(c->state));
+    /* Everything else has just been in force on this very CPU. The rules themselves are not in the door. */
+    bool check = !e && !segments_are_plain(c->state);
+    if (check && !digest_open_rest())
+        e = E_DIGEST;
+    return e ? e : load_control_structure(c, check);
 }
 
 static enum err enter_undo(struct cpu *c)
