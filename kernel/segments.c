@@ -35,29 +35,38 @@ bool segment_same(enum sreg which, const struct segment *held, const struct segm
 #define AR_RESERVED ((uint32_t)(MASK(31, 17) | MASK(11, 8)))
 #define TYPE_CODE64 (AR_P | AR_S | 11u)
 #define TYPE_DATA (AR_P | AR_S | 3u)
+#define TYPE_LDT (AR_P | 2u)
 #define TYPE_TSS (AR_P | 11u)
 /* What has to be as it is here, and what may be either way: code conforming no, readable or not; data growing up. */
 #define CODE_MASK (AR_UNUSABLE | AR_RESERVED | AR_P | AR_S | AR_L | AR_DB | 13u)
 #define DATA_MASK (AR_UNUSABLE | AR_RESERVED | AR_P | AR_S | AR_TYPE_MASK)
-#define TSS_MASK (AR_UNUSABLE | AR_RESERVED | AR_P | AR_S | AR_TYPE_MASK)
+#define READ_MASK (AR_RESERVED | AR_P | AR_S | TYPE_ACCESSED)
+#define SYSTEM_MASK (AR_UNUSABLE | AR_RESERVED | AR_P | AR_S | AR_TYPE_MASK)
 #define SELECTOR_TI 4u
 #define CANONICAL_SHIFT 47
 
-/* Nothing, or writable data. Not every register is asked for its DPL: VM entry does not, of an unrestricted guest. */
-static inline bool nothing_or_data(const struct segment *seg)
+/* Nothing, or what can be read. The DPL does not matter: of an unrestricted guest VM entry does not ask for it. */
+static inline bool nothing_or_readable(const struct segment *seg)
 {
-    return (seg->access_rights & AR_UNUSABLE) || ((seg->access_rights ^ TYPE_DATA) & DATA_MASK) == 0;
+    uint32_t ar = seg->access_rights;
+    return (ar & AR_UNUSABLE) || ((ar & READ_MASK) == (AR_P | AR_S | TYPE_ACCESSED) && (ar & 10u) != 8u);
+}
+
+static inline bool is_system(const struct segment *seg, uint32_t kind)
+{
+    uint64_t top = seg->base >> CANONICAL_SHIFT;
+    return ((seg->access_rights ^ kind) & SYSTEM_MASK) == 0 && !(seg->selector & SELECTOR_TI) &&
+           (top == 0 || top == MASK(16, 0));
 }
 
 bool segments_are_plain(const struct vcpu_state *s)
 {
-    const struct segment *cs = &s->seg[SREG_CS], *ss = &s->seg[SREG_SS], *tr = &s->seg[SREG_TR];
-    uint64_t top = tr->base >> CANONICAL_SHIFT;
+    const struct segment *cs = &s->seg[SREG_CS], *ss = &s->seg[SREG_SS], *ldtr = &s->seg[SREG_LDTR];
     return (s->msr[VMSR_EFER] & EFER_LMA) && !(s->rflags & RFLAGS_VM) &&
            ((cs->access_rights ^ (TYPE_CODE64 | AR_L)) & CODE_MASK) == 0 &&
-           ((cs->access_rights ^ ss->access_rights) & AR_DPL) == 0 && nothing_or_data(ss) &&
-           nothing_or_data(&s->seg[SREG_DS]) && nothing_or_data(&s->seg[SREG_ES]) &&
-           nothing_or_data(&s->seg[SREG_FS]) && nothing_or_data(&s->seg[SREG_GS]) &&
-           (s->seg[SREG_LDTR].access_rights & AR_UNUSABLE) && ((tr->access_rights ^ TYPE_TSS) & TSS_MASK) == 0 &&
-           !(tr->selector & SELECTOR_TI) && (top == 0 || top == MASK(16, 0));
+           ((cs->access_rights ^ ss->access_rights) & AR_DPL) == 0 &&
+           ((ss->access_rights & AR_UNUSABLE) || ((ss->access_rights ^ TYPE_DATA) & DATA_MASK) == 0) &&
+           nothing_or_readable(&s->seg[SREG_DS]) && nothing_or_readable(&s->seg[SREG_ES]) &&
+           nothing_or_readable(&s->seg[SREG_FS]) && nothing_or_readable(&s->seg[SREG_GS]) &&
+           ((ldtr->access_rights & AR_UNUSABLE) || is_system(ldtr, TYPE_LDT)) && is_system(&s->seg[SREG_TR], TYPE_TSS);
 }

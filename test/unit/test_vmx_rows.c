@@ -270,6 +270,10 @@ START_TEST(plain_segments_break_no_rule)
         gdt[SREG_CS][0] = code[round & 1];
         gdt[SREG_SS][0] = data[round & 1];
         gdt[SREG_DS][0] = round & 2 ? data[1] : 0;
+        if (round & 4) {
+            gdt[SREG_LDTR][0] = 0x0040820000000fff;
+            gdt[SREG_LDTR][1] = 0xfffffe00;
+        }
         gdt[SREG_TR][0] = 0x00008b000000206f;
         gdt[SREG_TR][1] = 0xfffffe00;
         for (unsigned changes = round % 3; changes; changes--) {
