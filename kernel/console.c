@@ -617,6 +617,13 @@ void console_finish_plain(enum err e)
     finish(e);
 }
 
+void console_give_up(enum err e)
+{
+    con.polling = con.deferred = false;
+    if (con.state != IDLE)
+        finish(e);
+}
+
 void console_finish(enum err e, const char *fmt, ...)
 {
     va_list args;

@@ -67,6 +67,8 @@ void console_defer(void);
 void console_finish(enum err e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same with the text that the code has. */
 void console_finish_plain(enum err e);
+/* Whatever was under way here will not come back: if it was a command, it ends with this code. */
+void console_give_up(enum err e);
 /* Something was typed ahead and waits for console_poll(). */
 bool console_typed_ahead(void);
 /* A command is under way, or its answer is not yet out completely. */

@@ -125,9 +125,9 @@ static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
     return true;
 }
 
-static __attribute__((noinline)) enum err load_anywhere(struct linear_page *l, const struct vcpu_state *s,
-                                                        uint16_t selector, bool system, struct segment *out,
-                                                        uint64_t raw[2])
+/* In the door all the same (kernel/door.ld). */
+static SELDOM enum err load_anywhere(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
+                                     struct segment *out, uint64_t raw[2])
 {
     struct linear_reader r = {linear_read, l};
     /* In long mode only a system descriptor has sixteen bytes. */

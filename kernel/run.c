@@ -288,7 +288,8 @@ static void leave_damaged(struct cpu *c)
     (void)e; /* not now: at the next exit, then */
 }
 
-_Noreturn void run_damaged(struct cpu *c)
+/* In the door all the same (kernel/door.ld). */
+SELDOM _Noreturn void run_damaged(struct cpu *c)
 {
     for (;;) { /* endless: the way out is leaving into the guest */
         struct vm_exit x;

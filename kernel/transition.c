@@ -39,6 +39,7 @@
 #include "kernel/apic_watch.h"
 #include "kernel/auto.h"
 #include "kernel/bridge.h"
+#include "kernel/console.h"
 #include "kernel/console_irq.h"
 #include "kernel/digest.h"
 #include "kernel/gateway_data.h"
@@ -501,6 +502,8 @@ static _Noreturn void visit_damaged(void)
 {
     struct cpu *c = cpu_self();
     note_damage();
+    guest.enter_asked = false;
+    console_give_up(E_DIGEST);
     if (guest.mode == MODE_NATIVE)
         visit_resume(c);
     run_damaged(c);

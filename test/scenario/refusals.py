@@ -140,6 +140,14 @@ def damaged_image(m):
     check(do(m, "count") == 0, "the guest was given Sojourn's NMIs")
     do(m, f"flip {rest}")
     still_works(m)
+    # Refused for another reason, for which there is no log any more: the command that got that far ends, too.
+    do(m, "idt")
+    do(m, f"flip {rest}")
+    for command in ("enter", "status", "enter"):
+        steps.refused(m, command, "E_DIGEST")
+    do(m, f"flip {rest}")
+    do(m, "idt")
+    still_works(m)
     now = steps.status(m)["transitions"]
     check(now["enter"] >= before + 2 and "E_DIGEST" in now["last_refusal"], f"transitions: {now}")
 
