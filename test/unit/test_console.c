@@ -9,6 +9,7 @@
 #include "kernel/console_tx.h"
 #include "unit.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -514,6 +515,68 @@ START_TEST(deferred_answers)
 }
 END_TEST
 
+static jmp_buf out_of_it;
+
+static enum err never_comes_back(char *text, size_t len)
+{
+    (void)text;
+    (void)len;
+    longjmp(out_of_it, 1);
+}
+
+START_TEST(a_command_that_is_given_up)
+{
+    static struct console_ops ops;
+    ops = all_ops;
+    ops.enter = never_comes_back;
+    start(&ops);
+    for (int round = 0; round < 2; round++) {
+        screen_length = 0;
+        if (!setjmp(out_of_it))
+            type("enter\r");
+        ck_assert(console_busy());
+        console_give_up(E_DIGEST);
+        ck_assert(!console_busy());
+        drain();
+        ck_assert_msg(strncmp(screen, "enter\r\nerror E_DIGEST: ", 23) == 0, "%s", screen);
+        ck_assert_str_eq(ask("version"), "sojourn 0.1-test\nok\n");
+    }
+    /* One that waits for its answer, too; and nothing is said if there is none. */
+    world.defer = true;
+    type("leave\r");
+    world.defer = false;
+    ck_assert(console_busy());
+    console_give_up(E_DIGEST);
+    drain();
+    ck_assert(ends_with(screen, "sojourn> ") && strstr(screen, "leave\r\nerror E_DIGEST: "));
+    screen_length = 0;
+    console_give_up(E_DIGEST);
+    drain();
+    ck_assert_str_eq(screen, "");
+}
+END_TEST
+
+static enum err not_ready(void)
+{
+    return E_DIGEST;
+}
+
+START_TEST(only_enter_needs_no_more_than_the_door)
+{
+    static struct console_ops ops;
+    ops = all_ops;
+    ops.ready = not_ready;
+    start(&ops);
+    ck_assert_str_eq(ask("enter"), "ok\n");
+    static const char *const others[] = {"en",   " enter", "enter ",  "enter x", "enterx",
+                                         "ente", "leave",  "version", "nonsense"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        ck_assert_msg(strncmp(ask(others[i]), "error E_DIGEST: ", 16) == 0, "%s", others[i]);
+    ops.ready = NULL;
+    ck_assert_str_eq(ask("en"), "ok\n");
+}
+END_TEST
+
 START_TEST(typed_ahead_is_bounded)
 {
     start(&all_ops);
@@ -707,6 +770,8 @@ static Suite *suite(void)
     tcase_add_test(t, logs);
     tcase_add_test(t, notices);
     tcase_add_test(t, deferred_answers);
+    tcase_add_test(t, a_command_that_is_given_up);
+    tcase_add_test(t, only_enter_needs_no_more_than_the_door);
     tcase_add_test(t, typed_ahead_is_bounded);
     tcase_add_test(t, control_c_stops_a_long_answer);
     tcase_add_test(t, nobody_reads);

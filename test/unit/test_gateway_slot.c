@@ -409,6 +409,13 @@ START_TEST(translation)
         ck_assert_int_eq(gateway_slot_translate(&reader, pa_of(ROOT), REGION + SIZE_2M + 0xabcde, &pa), level > 2);
         if (level > 2)
             ck_assert_uint_eq(pa, ARENA_PA + SIZE_2M + 0xabcde);
+        /* Without a walk: from the plan's own page table, and no further. */
+        ck_assert_int_eq(gateway_slot_find(&reader, pa_of(ROOT), IDT_VA, 2, &plan), E_OK);
+        ck_assert_int_eq(gateway_slot_beside(&reader, IDT_VA + 0x123, &plan, &pa), plan.level == 1);
+        if (plan.level == 1)
+            ck_assert_uint_eq(pa, pa_of(IDT_PAGE) + 0x123);
+        ck_assert(!gateway_slot_beside(&reader, plan.va, &plan, &pa)); /* not mapped yet */
+        ck_assert(!gateway_slot_beside(&reader, IDT_VA + SIZE_2M, &plan, &pa));
         ck_assert(!gateway_slot_translate(&reader, pa_of(ROOT), REGION + SIZE_1G, &pa));
     }
 }
