@@ -134,14 +134,14 @@ static SELDOM enum err load_anywhere(struct linear_page *l, const struct vcpu_st
     return segment_load(&r, &s->gdtr, &s->seg[SREG_LDTR], selector, system && !l->format, out, raw);
 }
 
-/* What segment_load() says of a selector that is not null. A descriptor of a 64-bit guest's GDT on the page of its
+/* What segment_load() says. A descriptor of a 64-bit guest's GDT on the page of its
    beginning, as nearly all are, takes no more than its decoding. */
 static inline enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
                             struct segment *out, uint64_t raw[2])
 {
     uint64_t offset = SEGMENT_SELECTOR_OFFSET(selector), at = s->gdtr.base + offset - l->va;
-    if ((selector & SELECTOR_TI) || l->format || offset + SYSTEM_DESCRIPTOR_BYTES - 1 > s->gdtr.limit ||
-        at > PAGE_BYTES - SYSTEM_DESCRIPTOR_BYTES || !l->host)
+    if (!(selector & ~SELECTOR_RPL) || (selector & SELECTOR_TI) || l->format ||
+        offset + SYSTEM_DESCRIPTOR_BYTES - 1 > s->gdtr.limit || at > PAGE_BYTES - SYSTEM_DESCRIPTOR_BYTES || !l->host)
         return load_anywhere(l, s, selector, system, out, raw);
     raw[0] = load64(l->host + at);
     raw[1] = load64(l->host + at + sizeof raw[0]);

@@ -232,49 +232,115 @@ START_TEST(reserve_is_enough_and_its_end_is_told)
 }
 END_TEST
 
-/* Of a large leaf, of a page below what is tracked already, of a small one: it and nothing else. */
-START_TEST(a_page_of_its_own)
+static bool page_is_tracked(uint64_t gpa)
 {
-    for (int with_1g = 0; with_1g < 2; with_1g++)
-        for (int tracked = 0; tracked < 2; tracked++) {
-            fresh(_i, with_1g);
-            if (tracked)
-                sl_track_start(&sl, RAM_END);
-            static const uint64_t pages[] = {0x345000, 0x346000, GIB + 0x1000, 2 * GIB - PAGE_BYTES};
-            for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
-                uint32_t epoch = sl.flush_epoch;
-                ck_assert(sl_track_page(&sl, &reserve, (gpa_t){pages[i] + 0x10}));
-                ck_assert_uint_ne(sl.flush_epoch, epoch);
-            }
-            for (uint64_t gpa = 0; gpa < 2 * GIB; gpa += PAGE_BYTES) {
-                bool mine = gpa == HIDDEN;
-                for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-                    mine |= pages[i] == gpa;
-                ck_assert(cpu_may_write(gpa) == (!tracked && !mine));
-                if (gpa % MIB && !mine)
-                    continue;
-                struct sl_mapping m;
-                ck_assert(sl_lookup(&sl, (gpa_t){gpa}, &m));
-                ck_assert_uint_eq(m.hpa.v, gpa == HIDDEN ? 0x7000 : gpa);
-            }
-            ck_assert_int_eq(wants(pages[0]), SL_TRACK_CLEAN);
-            ck_assert(!cpu_may_write(pages[0]));
-            sl_track_allow(&sl, (gpa_t){pages[0]});
-            ck_assert(cpu_may_write(pages[0]) && !cpu_may_write(pages[1]));
+    return sl_track_page(&sl, &reserve, (gpa_t){gpa});
+}
+
+/* Of all that is mapped, the CPU may write to anything but these. */
+static void only_these_are_withheld(const uint64_t *pages, size_t count)
+{
+    for (uint64_t gpa = 0; gpa < 2 * GIB; gpa += PAGE_BYTES) {
+        bool withheld = gpa == HIDDEN;
+        for (size_t i = 0; i < count; i++)
+            withheld |= pages[i] == gpa;
+        ck_assert(cpu_may_write(gpa) == !withheld && sl_track_written(&sl, (gpa_t){gpa}) == !withheld);
+        struct sl_mapping m;
+        ck_assert(sl_lookup(&sl, (gpa_t){gpa}, &m) && m.type == MEM_WB);
+        ck_assert_uint_eq(m.hpa.v, gpa == HIDDEN ? 0x7000 : gpa);
+    }
+}
+
+/* Large leaves are split down to it; a neighbour needs nothing more then. */
+START_TEST(a_single_page)
+{
+    static const uint64_t pages[] = {GIB + 0x345000, GIB + 0x346000, 2 * GIB - PAGE_BYTES, 0x1000, HIDDEN - PAGE_BYTES};
+    for (int with_1g = 0; with_1g < 2; with_1g++) {
+        fresh(_i, with_1g);
+        for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+            uint32_t epoch = sl.flush_epoch, left = reserve.left;
+            ck_assert(page_is_tracked(pages[i] + 0x123));
+            ck_assert_uint_ne(sl.flush_epoch, epoch);
+            ck_assert_uint_le(left - reserve.left, i == 1 ? 0 : 2);
         }
+        ck_assert(page_is_tracked(pages[0])); /* again is as good */
+        only_these_are_withheld(pages, ARRAY_LEN(pages));
+        ck_assert_int_eq(wants(pages[0] + PAGE_BYTES * 2), SL_TRACK_OPEN);
+        for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+            ck_assert_int_eq(wants(pages[i] + 0xff8), SL_TRACK_CLEAN);
+            sl_track_allow(&sl, (gpa_t){pages[i]});
+            ck_assert_int_eq(wants(pages[i]), SL_TRACK_OPEN);
+        }
+        only_these_are_withheld(NULL, 0);
+    }
 }
 END_TEST
 
-START_TEST(a_page_that_cannot_be)
+/* Below a GiB that is withdrawn, below 2 MiB that are, and beside single pages. */
+START_TEST(a_single_page_of_what_is_withdrawn)
 {
-    fresh(_i, true);
-    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){5 * GIB}));
-    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){HIDDEN}));
-    ck_assert_int_eq(sl_map_range(&sl, (gpa_t){4 * GIB}, (hpa_t){4 * GIB}, GIB, SL_READ, MEM_UC), E_OK);
-    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){4 * GIB + MIB})); /* a large one that nobody may write to */
-    reserve.left = 0;
-    ck_assert(!sl_track_page(&sl, &reserve, (gpa_t){GIB + MIB}));
-    ck_assert(cpu_may_write(GIB + MIB) && cpu_may_write(GIB));
+    static const uint64_t pages[] = {0x1000, 0x2000, 4 * MIB + 0x5000, GIB + 2 * MIB};
+    for (int with_1g = 0; with_1g < 2; with_1g++) {
+        fresh(_i, with_1g);
+        sl_track_start(&sl, RAM_END);
+        for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+            ck_assert(page_is_tracked(pages[i]));
+            ck_assert(!cpu_may_write(pages[i]));
+            ck_assert_int_eq(wants(pages[i]), SL_TRACK_CLEAN);
+        }
+        for (uint64_t gpa = 0; gpa < RAM_END; gpa += PAGE_BYTES)
+            ck_assert(!cpu_may_write(gpa) && !sl_track_written(&sl, (gpa_t){gpa}));
+        static const uint64_t others[] = {0x3000, 4 * MIB, 512 * MIB, GIB + 2 * MIB + 0x1000};
+        for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+            ck_assert_int_eq(wants(others[i]), SL_TRACK_CLEAN);
+            sl_track_allow(&sl, (gpa_t){others[i]});
+            ck_assert(cpu_may_write(others[i]));
+            ck_assert(page_is_tracked(others[i])); /* what was given back is withdrawn once more */
+            ck_assert(!cpu_may_write(others[i]));
+            ck_assert_int_eq(wants(others[i]), SL_TRACK_CLEAN);
+        }
+        ck_assert(!page_is_tracked(HIDDEN));
+        ck_assert_int_eq(wants(HIDDEN), SL_TRACK_OTHER);
+    }
+}
+END_TEST
+
+START_TEST(a_page_that_cannot_be_tracked)
+{
+    static uint8_t rom[2 * MIB] ALIGNED(0x200000), before[2 * MIB];
+    fresh(_i, false);
+    ck_assert_int_eq(sl_map_range(&sl, (gpa_t){5 * GIB}, virt_to_phys(rom), 2 * MIB, SL_READ, MEM_WB), E_OK);
+    ck_assert_int_eq(sl_set_page(&sl, (gpa_t){6 * GIB}, (hpa_t){0x7000}, SL_RWX), E_OK);
+    static const uint64_t none[] = {HIDDEN, 3 * GIB, 6 * GIB + PAGE_BYTES, 6 * GIB + 2 * MIB, 600 * GIB};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        ck_assert(!page_is_tracked(none[i]));
+    ck_assert(!page_is_tracked(5 * GIB + 0x3000)); /* and what a read-only leaf points at is no table */
+    ck_assert_mem_eq(rom, before, sizeof rom);
+    only_these_are_withheld(NULL, 0);
+    ck_assert(!cpu_may_write(5 * GIB) && cpu_may_write(6 * GIB));
+}
+END_TEST
+
+START_TEST(a_single_page_without_tables)
+{
+    for (uint32_t left = 0; left < 2; left++) {
+        fresh(_i, true);
+        reserve.left = left;
+        ck_assert(!page_is_tracked(GIB + MIB)); /* one for the GiB, one for its 2 MiB */
+        only_these_are_withheld(NULL, 0);
+    }
+    fresh(_i, false);
+    reserve.left = 1;
+    ck_assert(page_is_tracked(GIB + MIB));
+    ck_assert(!page_is_tracked(GIB + 3 * MIB));
+    ck_assert(page_is_tracked(GIB + MIB + PAGE_BYTES));
+    for (uint32_t left = 0; left < 2; left++) { /* what is withdrawn stays so */
+        fresh(_i, true);
+        sl_track_start(&sl, RAM_END);
+        reserve.left = left;
+        ck_assert(!page_is_tracked(GIB + MIB));
+        ck_assert(!cpu_may_write(GIB + MIB) && !cpu_may_write(GIB));
+    }
 }
 END_TEST
 
@@ -289,10 +355,12 @@ static Suite *suite(void)
     tcase_add_loop_test(both, again_from_the_start, 0, n);
     tcase_add_loop_test(both, others_stay_others, 0, n);
     tcase_add_loop_test(both, dirty_bits_from_one_start_to_the_next, 0, n);
-    tcase_add_loop_test(both, a_page_of_its_own, 0, n);
-    tcase_add_loop_test(both, a_page_that_cannot_be, 0, n);
     tcase_add_loop_test(both, opening_without_tables, 0, n);
     tcase_add_loop_test(both, reserve_is_enough_and_its_end_is_told, 0, n);
+    tcase_add_loop_test(both, a_single_page, 0, n);
+    tcase_add_loop_test(both, a_single_page_of_what_is_withdrawn, 0, n);
+    tcase_add_loop_test(both, a_page_that_cannot_be_tracked, 0, n);
+    tcase_add_loop_test(both, a_single_page_without_tables, 0, n);
     suite_add_tcase(s, both);
     return s;
 }
