@@ -238,6 +238,34 @@ START_TEST(null_selectors)
 }
 END_TEST
 
+/* QEMU clears base and limit at LLDT of a null selector, and leaves it present. */
+START_TEST(a_null_ldtr_that_is_usable)
+{
+    for (unsigned f = 0; f < ARRAY_LEN(formats); f++)
+        for (uint16_t rpl = 0; rpl < 4; rpl++) {
+            start(f);
+            state.seg[SREG_LDTR] = (struct segment){.selector = rpl, .access_rights = AR_P | 2u};
+            ck_assert_int_eq(check_against(NULL), E_OK);
+        }
+}
+END_TEST
+
+/* The last descriptor of a table, at each place where a page can end in or behind it. */
+START_TEST(the_end_of_the_table)
+{
+    for (unsigned f = 0; f < ARRAY_LEN(formats); f++)
+        for (unsigned last = PAGE_BYTES - 32; last <= PAGE_BYTES; last += 8)
+            for (unsigned missing = 0; missing < 2; missing++) {
+                start(f);
+                uint64_t d = DESCRIPTOR(3, 0);
+                store64(last == PAGE_BYTES ? &arena[GDT_HIGH][0] : &arena[GDT_LOW][last], d);
+                state.seg[SREG_DS] = segment_decode((uint16_t)last, d, 0);
+                state.gdtr.limit = last + 7 - missing;
+                ck_assert_int_eq(check_against(NULL), missing ? E_GDT : E_OK);
+            }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("guest_access");
@@ -248,6 +276,8 @@ static Suite *suite(void)
     tcase_add_test(t, what_cannot_be_marked);
     tcase_add_test(t, another_descriptor_is_not_marked);
     tcase_add_test(t, null_selectors);
+    tcase_add_test(t, a_null_ldtr_that_is_usable);
+    tcase_add_test(t, the_end_of_the_table);
     suite_add_tcase(s, t);
     return s;
 }
