@@ -134,8 +134,8 @@ static SELDOM enum err load_anywhere(struct linear_page *l, const struct vcpu_st
     return segment_load(&r, &s->gdtr, &s->seg[SREG_LDTR], selector, system && !l->format, out, raw);
 }
 
-/* What segment_load() says. A descriptor of a 64-bit guest's GDT on the page of its
-   beginning, as nearly all are, takes no more than its decoding. */
+/* What segment_load() says. A descriptor of a 64-bit guest's GDT on the page of its beginning, as nearly all are, takes no
+   more than its decoding. */
 static inline enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
                             struct segment *out, uint64_t raw[2])
 {

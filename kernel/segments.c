@@ -33,6 +33,8 @@ bool segment_same(enum sreg which, const struct segment *held, const struct segm
 
 #define AR_DPL (3u << AR_DPL_SHIFT)
 #define AR_RESERVED ((uint32_t)(MASK(31, 17) | MASK(11, 8)))
+#define TYPE_CODE 8u
+#define TYPE_READABLE 2u
 #define TYPE_CODE64 (AR_P | AR_S | 11u)
 #define TYPE_DATA (AR_P | AR_S | 3u)
 #define TYPE_LDT (AR_P | 2u)
@@ -49,7 +51,8 @@ bool segment_same(enum sreg which, const struct segment *held, const struct segm
 static inline bool nothing_or_readable(const struct segment *seg)
 {
     uint32_t ar = seg->access_rights;
-    return (ar & AR_UNUSABLE) || ((ar & READ_MASK) == (AR_P | AR_S | TYPE_ACCESSED) && (ar & 10u) != 8u);
+    return (ar & AR_UNUSABLE) ||
+           ((ar & READ_MASK) == (AR_P | AR_S | TYPE_ACCESSED) && (ar & (TYPE_CODE | TYPE_READABLE)) != TYPE_CODE);
 }
 
 static inline bool is_system(const struct segment *seg, uint32_t kind)
