@@ -40,6 +40,7 @@
 #define LEAVE_DEADLINE_US 10000000u
 #define REARM_INTERVAL_US 100000u
 #define LOOK_AGAIN_US 2000u
+#define FOLLOW_US 10000u
 
 static uint64_t next_rearm_us;
 
@@ -277,8 +278,10 @@ static void leave_damaged(struct cpu *c)
     while (bridge_wanted() || !digest_check_way_out())
         cpu_cli_hlt();
     if (!cpu_leads(c)) {
+        uint64_t end =
+            deadline_in_us(FOLLOW_US); /* then the guest's instruction exits again, and the leader is asked again */
         smp_kick(cpus[0]);
-        while (!smp_called(c)) /* the leader's way to leave has a deadline, and comes again */
+        while (!smp_called(c) && !deadline_passed(end))
             cpu_pause();
         return;
     }
