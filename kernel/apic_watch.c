@@ -49,12 +49,15 @@ static bool needed(void)
     return false;
 }
 
+bool apic_watch_changes(void)
+{
+    return cpu_count > 1 && needed() != watching;
+}
+
 void apic_watch_update(void)
 {
-    if (cpu_count == 1)
-        return;
     lock_take(&lock);
-    bool want = needed(), changed = want != watching;
+    bool changed = apic_watch_changes(), want = changed != watching;
     if (changed) {
         watching = want;
         lock_take(&second_level_lock);

@@ -8,6 +8,8 @@
 
 /* Leader, boot, the second-level tables built. With one CPU nothing is ever watched. */
 enum err apic_watch_init(void) MUST_USE;
+/* Leader: would apic_watch_update() change anything? */
+bool apic_watch_changes(void);
 /* Any CPU: watch if there is a CPU that could be started, else stop. After a CPU's place has changed. */
 void apic_watch_update(void);
 /* A guest CPU carried out WBINVD with interrupts off: it may be about to go offline, and be started again later. */

@@ -127,16 +127,21 @@ void smp_freeze(void)
             smp_kick(cpus[i]);
 }
 
+static enum err carry_out(struct cpu *c, enum err (*fn)(struct cpu *c))
+{
+    return traps_guarded(c, fn, &c->order_stack);
+}
+
 enum err smp_each(enum err (*fn)(struct cpu *c), uint32_t *who)
 {
     if (who)
         *who = 0;
     if (cpu_count == 1)
-        return fn(cpus[0]);
+        return carry_out(cpus[0], fn);
     order_fn = fn;
     uint32_t number = order + 1;
     __atomic_store_n(&order, number, __ATOMIC_SEQ_CST);
-    enum err first = fn(cpus[0]);
+    enum err first = carry_out(cpus[0], fn);
     cpus[0]->order_done = number;
     uint32_t whose = 0;
     uint64_t end = 0;
@@ -190,7 +195,7 @@ void smp_follow(struct cpu *c)
     while (mine && stop == mine) { /* the leader's waits have deadlines, and it releases us whatever happens */
         uint32_t number = order;
         if (number != c->order_done) {
-            c->order_result = order_fn(c);
+            c->order_result = carry_out(c, order_fn);
             __atomic_store_n(&c->order_done, number, __ATOMIC_SEQ_CST);
         }
         pause_unless_frozen();

@@ -389,12 +389,14 @@ enum err transition_enter(void)
         return e;
     }
     e = smp_each(enter_prepare, &guest.refusal_cpu);
+    if (!e && apic_watch_changes() && !digest_open_rest()) /* that takes more than the door */
+        e = E_DIGEST;
     if (e) {
         enum err undo = smp_each(enter_undo, NULL);
         (void)undo; /* cannot fail */
     } else {
+        guest.mode = MODE_VIRTUAL; /* first: then what finds the image damaged leaves all CPUs again */
         gateway_install_hide();
-        guest.mode = MODE_VIRTUAL;
         guest.enters++;
         apic_watch_update();
     }
@@ -488,8 +490,11 @@ static _Noreturn void visit_resume(struct cpu *c)
     out(c);
 }
 
-static void note_damage(void)
+/* By the leader: it has the console, and finds the same damage as any other CPU. */
+static void note_damage(const struct cpu *c)
 {
+    if (!cpu_leads(c))
+        return;
     guest.refused++;
     guest.last_refusal = E_DIGEST;
     if (guest.mode == MODE_NATIVE)
@@ -501,9 +506,13 @@ static void note_damage(void)
 static _Noreturn void visit_damaged(void)
 {
     struct cpu *c = cpu_self();
-    note_damage();
-    guest.enter_asked = false;
-    console_give_up(E_DIGEST);
+    note_damage(c);
+    if (cpu_leads(c)) {
+        while (smp_stopped())
+            smp_release();
+        guest.enter_asked = false;
+        console_give_up(E_DIGEST);
+    }
     if (guest.mode == MODE_NATIVE)
         visit_resume(c);
     run_damaged(c);
@@ -542,7 +551,7 @@ static _Noreturn void visit_entry(void)
         adopt(c);
     if (!whole) {
         /* Not many more instructions than needed to go back: the image cannot be trusted. */
-        note_damage();
+        note_damage(c);
         visit_resume(c);
     }
     if (narrow)

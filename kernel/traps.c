@@ -42,6 +42,7 @@ struct fixup {
 extern const uint8_t trap_stubs[], trap_interrupt_stubs[];
 extern const struct fixup fixup_start[], fixup_end[];
 extern const uint8_t vmx_critical_begin[], vmx_critical_end[], vmx_critical_abort[];
+extern const uint8_t traps_guarded_end[];
 extern const uint8_t wait_critical_begin[], wait_critical_end[];
 
 bool host_trap(struct trap_frame *f);
@@ -171,6 +172,12 @@ static bool resume_by_opening(struct cpu *c, struct trap_frame *f)
     if (digest_open_rest()) {
         if (c->enter_from_tsc) /* nothing should get there this way but an error; in a visit, commands with words do */
             log_line("digest", "opened by a fetch, see door.ld: rip=%#llx", (unsigned long long)f->rip);
+        return true;
+    }
+    if (c->order_stack) {
+        f->rip = (uint64_t)traps_guarded_end;
+        f->rsp = c->order_stack;
+        f->rax = E_DIGEST;
         return true;
     }
     f->rip = (uint64_t)damage_continuation;

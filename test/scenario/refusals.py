@@ -171,6 +171,21 @@ def refused_for_other(m, command, code, mode):
     check(m.virtualization_on() == (mode == "virtual"), f"{command} refused, but the CPU is not {mode}")
 
 
+@scenario(timeout=90)
+def damaged_image_several(m):
+    """The same with several CPUs: all of them are left again."""
+    start(m, cpus=SEVERAL[m.rig])
+    rest = physical(m, "ahci_begin")
+    steps.to_native(m)
+    do(m, f"flip {rest}")
+    for _ in range(3):
+        steps.refused(m, "enter", "E_DIGEST")
+        machine.wait_until("every CPU is left again", 10 * m.slow, lambda: not m.virtualization_on())
+        check(do(m, "count") == 0, "the guest was given Sojourn's NMIs")
+    do(m, f"flip {rest}")
+    still_works(m)
+
+
 @scenario(timeout=60, long=("bochs",))
 def refused_other_cpu_leave(m):
     """A second CPU without paging, with PAE paging, in real mode: no CPU is left, it is named, later all are. An IDT of its own is no reason."""
