@@ -82,7 +82,7 @@ struct cpu {
     volatile uint32_t stopped;    /* the stop this CPU has come to */
     volatile uint32_t order_done; /* the order it has carried out, with this result: */
     volatile enum err order_result;
-    uint64_t order_stack;           /* of the order being carried out, for traps_guarded(); 0: none */
+    uint64_t order_stack;           /* of the order being carried out, for guarded(); 0: none */
     volatile uint32_t start_vector; /* start-up IPI while virtual: vector + 1; 0: none */
     volatile bool reset;            /* INIT while virtual */
     uint64_t init_us;               /* when it was carried out, until the start-up IPI; 0: none is waited for */

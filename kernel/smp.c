@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "cpu.h"
 #include "drivers/lapic.h"
+#include "kernel/guarded.h"
 #include "kernel/traps.h"
 #include "log.h"
 
@@ -129,7 +130,7 @@ void smp_freeze(void)
 
 static enum err carry_out(struct cpu *c, enum err (*fn)(struct cpu *c))
 {
-    return traps_guarded(c, fn, &c->order_stack);
+    return guarded(c, fn, &c->order_stack);
 }
 
 enum err smp_each(enum err (*fn)(struct cpu *c), uint32_t *who)

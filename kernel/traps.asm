@@ -108,31 +108,6 @@ trap_common:
     popfq
     ret
 
-; enum err traps_guarded(struct cpu *c, enum err (*fn)(struct cpu *c), uint64_t *stack): what fn says. An exception handler may end fn by
-; going on at traps_guarded_end with the stack of *stack and a result in RAX.
-    align 16, int3
-global traps_guarded, traps_guarded_end
-traps_guarded:
-    push rbx
-    push rbp
-    push r12
-    push r13
-    push r14
-    push r15
-    push rdx
-    mov [rdx], rsp
-    call rsi
-traps_guarded_end:
-    pop rdx
-    and qword [rdx], 0
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbp
-    pop rbx
-    ret
-
 ; void traps_unblock_nmi(void): an IRETQ to the next instruction, which is what ends NMI blocking.
 section .text.traps_unblock_nmi progbits alloc exec nowrite align=16
 global traps_unblock_nmi

@@ -9,6 +9,7 @@
 #include "kernel/traps.h"
 
 #include "kernel/digest.h"
+#include "kernel/guarded.h"
 #include "log.h"
 #include "msr.h"
 
@@ -42,7 +43,6 @@ struct fixup {
 extern const uint8_t trap_stubs[], trap_interrupt_stubs[];
 extern const struct fixup fixup_start[], fixup_end[];
 extern const uint8_t vmx_critical_begin[], vmx_critical_end[], vmx_critical_abort[];
-extern const uint8_t traps_guarded_end[];
 extern const uint8_t wait_critical_begin[], wait_critical_end[];
 
 bool host_trap(struct trap_frame *f);
@@ -175,7 +175,7 @@ static bool resume_by_opening(struct cpu *c, struct trap_frame *f)
         return true;
     }
     if (c->order_stack) {
-        f->rip = (uint64_t)traps_guarded_end;
+        f->rip = (uint64_t)guarded_end;
         f->rsp = c->order_stack;
         f->rax = E_DIGEST;
         return true;

@@ -37,10 +37,8 @@ struct pseudo_descriptor traps_idtr(void);
 void traps_unblock_nmi(void);
 /* The same wherever NMIs are held back, by GIF, too: what is pending is taken, and counted in vcpu.host_nmi. */
 void traps_take_nmi(void);
-/* What fn says (traps.asm); E_DIGEST if it ran into code that turned out to be damaged. stack: &c->order_stack, which is
-   not 0 meanwhile. Not nested. */
-enum err traps_guarded(struct cpu *c, enum err (*fn)(struct cpu *c), uint64_t *stack);
-/* Where to go on, with an empty main stack, when that happens elsewhere. */
+/* Where to go on, with an empty main stack, when code turns out to be damaged that an exception handler was to open. But an
+   order of another CPU's (kernel/smp.h) ends with E_DIGEST. */
 void traps_on_damage(void (*continuation)(void));
 /* Let a pending interrupt in: on for two instructions, then off (traps.asm). Vectors >= 32 are counted in
    struct cpu and not acknowledged (no EOI). */

@@ -11,10 +11,11 @@
  *   mode N     0 no paging, 1 PAE, 2 32-bit paging, 3 16-bit protected mode, 4 real mode; until the byte s comes
  *   gate       (after idt) its own gate for NMIs, in that other place only
  *   self       an NMI to itself
+ *   open       interrupts are let in
  *   count      NMIs that its own handler took, on all CPUs
  *   adjust V   IA32_TSC_ADJUST gets this value; "late": how much more the counter has moved than by the difference
  *   clock      IA32_TSC_ADJUST, and the counter
- *   cpu N WORD the same on that CPU, which waits for it with interrupts off */
+ *   cpu N WORD the same on that CPU, which waits for it, at first with interrupts off */
 #include "cpu.h"
 #include "kit.h"
 #include "msr.h"
@@ -146,6 +147,16 @@ static void show_clock(void)
     say("\n");
 }
 
+static void toggle_interrupts(const struct kit_cpu *cpu)
+{
+    static bool open[KIT_CPUS_MAX];
+    open[cpu->number] = !open[cpu->number];
+    if (open[cpu->number])
+        __asm__ volatile("sti");
+    else
+        __asm__ volatile("cli");
+}
+
 static const char *next_word(const char *at)
 {
     while (*at && *at != ' ')
@@ -172,6 +183,8 @@ static bool carry_out(struct kit_cpu *cpu, const char *line)
         toggle_vector();
     else if (word_is(line, "gate"))
         toggle_gate();
+    else if (word_is(line, "open"))
+        toggle_interrupts(cpu);
     else if (word_is(line, "adjust"))
         adjust(n);
     else if (word_is(line, "clock"))

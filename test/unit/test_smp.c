@@ -2,6 +2,7 @@
 /* Stops, orders and calls between CPUs. Each CPU is a thread whose stack lies in a window as the host lays them out, so
  * that cpu_self() works as it is; the leader is the test itself. An NMI is a flag, taken where a CPU can take one: in the
  * guest, where the host waits, and where it asks for it. smp.c is included, so that its waits can yield. */
+/* UNITS: kernel/guarded.asm */
 #include "cpu.h"
 #include "kernel/cpus.h"
 
@@ -329,6 +330,52 @@ START_TEST(the_first_failure_by_index)
 }
 END_TEST
 
+/* What kernel/traps.c does to an order that meets changed code: on whatever stack, with whatever registers. */
+static __attribute__((no_sanitize("address"))) enum err meets_damage(struct cpu *c)
+{
+    if (answer[c->index] != E_DIGEST)
+        return note(c);
+    ck_assert_uint_ne(c->order_stack, 0);
+    __asm__ volatile("mov %0, %%rsp\n"
+                     "mov %1, %%eax\n"
+                     "xor %%ebx, %%ebx\n"
+                     "xor %%ebp, %%ebp\n"
+                     "xor %%r12d, %%r12d\n"
+                     "xor %%r13d, %%r13d\n"
+                     "xor %%r14d, %%r14d\n"
+                     "xor %%r15d, %%r15d\n"
+                     "jmp guarded_end"
+                     :
+                     : "c"(c->order_stack), "i"(E_DIGEST));
+    __builtin_unreachable();
+}
+
+START_TEST(an_order_that_meets_damage_ends)
+{
+    set_up();
+    launch(IN_GUEST);
+    for (uint32_t whose = 0; whose < CPUS; whose++) {
+        for (uint32_t i = 0; i < CPUS; i++) {
+            answer[i] = i == whose ? E_DIGEST : E_OK;
+            runs[i] = 0;
+        }
+        uint32_t who = 77;
+        ck_assert_int_eq(smp_stop(), E_OK);
+        ck_assert_int_eq(smp_each(meets_damage, &who), E_DIGEST);
+        ck_assert_uint_eq(who, whose);
+        for (uint32_t i = 0; i < CPUS; i++) {
+            ck_assert_uint_eq(runs[i], i != whose);
+            ck_assert_uint_eq(cpus[i]->order_stack, 0);
+            answer[i] = E_OK;
+        }
+        ck_assert_int_eq(smp_each(note, &who), E_OK); /* the next is carried out by all */
+        smp_release();
+    }
+    end_threads();
+    expect_no_foreign();
+}
+END_TEST
+
 START_TEST(an_absent_cpu_is_left_alone)
 {
     set_up();
@@ -574,6 +621,7 @@ static Suite *suite(void)
     tcase_add_test(t, stop_order_release);
     tcase_add_test(t, stops_nest);
     tcase_add_test(t, the_first_failure_by_index);
+    tcase_add_test(t, an_order_that_meets_damage_ends);
     tcase_add_test(t, an_absent_cpu_is_left_alone);
     tcase_add_test(t, one_cpu_alone);
     tcase_add_test(t, acts_on_one_stop_before_the_next);
