@@ -293,15 +293,29 @@ void console_irq_exited(void)
     serviced = false;
 }
 
+static void send_byte(uint8_t byte)
+{
+    if (tx_used() < GATEWAY_TX_BYTES)
+        gateway.tx[gateway.tx_head++ & (GATEWAY_TX_BYTES - 1)] = byte;
+}
+
 void console_irq_refuse(enum err e)
 {
     const char *const parts[] = {"\r\nerror ", err_name(e), ": ", err_text(e), "\r\nsojourn> "};
-    if (gateway.rx_head == gateway.rx_tail)
-        return;
+    bool line = gateway.rx_head != gateway.rx_tail;
     gateway.rx_tail = gateway.rx_head;
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-        for (const char *p = parts[i]; *p && tx_used() < GATEWAY_TX_BYTES; p++)
-            gateway.tx[gateway.tx_head++ & (GATEWAY_TX_BYTES - 1)] = (uint8_t)*p;
+    /* For a 32-bit guest the gateway takes no bytes in, echoes none and sends none. */
+    uint8_t byte;
+    for (unsigned i = 0; i < PUMP_ROUNDS && uart.port && uart_rx(&uart, &byte); i++)
+        if (byte == '\r')
+            line = true;
+        else
+            send_byte(byte);
+    for (size_t i = 0; line && i < ARRAY_LEN(parts); i++)
+        for (const char *p = parts[i]; *p; p++)
+            send_byte((uint8_t)*p);
+    if (uart.port)
+        transmit();
 }
 
 void console_irq_prepare_native(void)

@@ -40,7 +40,7 @@ void console_irq_send(void);
 /* Wait until the UART has sent what it was given. */
 void console_irq_drain(uint64_t timeout_us);
 /* The answer to the line that came through the gateway, when the image is not to be trusted with more: the gateway sends
-   it. Without a line nothing is said. */
+   it. Without a line nothing is said. A 32-bit guest's bytes come and go here, each in a visit. */
 void console_irq_refuse(enum err e);
 /* Last thing before the guest runs native: output that waits goes to the gateway's ring. */
 void console_irq_prepare_native(void);

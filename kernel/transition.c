@@ -490,6 +490,16 @@ static _Noreturn void visit_resume(struct cpu *c)
     out(c);
 }
 
+/* As bridge_sort_nmi(), which may be what was changed: enough to go back. */
+static void note_whose_nmi(struct cpu *c)
+{
+    bool timer = cpu_leads(c) && gateway.timer_tsc - 1 < c->gate->tsc_in; /* 0 less one is the end of time: none is */
+    if (timer)
+        gateway.timer_tsc = 0;
+    bool ours = smp_explains_nmi(c) || smp_called(c) || timer || (cpu_leads(c) && console_irq_explains_nmi());
+    c->gate->nmi = ours ? BRIDGE_NMI_OURS : BRIDGE_NMI_GUESTS;
+}
+
 /* By the leader: it has the console, and finds the same damage as any other CPU. */
 static void note_damage(const struct cpu *c)
 {
@@ -551,6 +561,8 @@ static _Noreturn void visit_entry(void)
         adopt(c);
     if (!whole) {
         /* Not many more instructions than needed to go back: the image cannot be trusted. */
+        if (narrow)
+            note_whose_nmi(c);
         note_damage(c);
         visit_resume(c);
     }

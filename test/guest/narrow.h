@@ -5,6 +5,7 @@
  *   only N    likewise, on CPU 0 only
  *   hold N    0 ring 3, 1 ring 0, 2 ring 0 halted, 3 virtual-8086 (CPU 0; the others in ring 0): all CPUs fill every register they can see with odd, legal values, and wait.
  *             The byte n: CPU 0 sends itself an NMI. g: compare, "narrow checks=N failed=M nmis=K entries=E gate=G"
+ *   flip HEX  the byte at that physical address is inverted
  *
  * narrow_main.c: commands, console, interrupts. narrow_cpu.c: descriptor and page tables, CPUs. narrow_hold.c: registers. */
 #ifndef GUEST_NARROW_H
@@ -85,6 +86,7 @@ void cpu_mode(struct cpu *c, uint32_t mode);
 void cpu_start_others(uint32_t wanted);
 struct cpu *cpu_self(void);
 void cpu_nmi_to_self(void);
+void cpu_flip(uint32_t pa); /* the byte there is inverted, wherever it may be mapped: without paging for a moment */
 void cpu_v86_target(const uint8_t *to);
 uint32_t cpu_footprint(uint32_t *gate); /* entries beside the IDT */
 uint32_t cpu_sum(void);

@@ -201,6 +201,18 @@ static void spin(uint32_t n)
         ;
 }
 
+void cpu_flip(uint32_t pa)
+{
+    uint32_t cr0;
+    __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
+    __asm__ volatile("mov %2, %%cr0\n"
+                     "notb (%1)\n"
+                     "mov %0, %%cr0"
+                     :
+                     : "r"(cr0), "r"(pa), "r"(cr0 & ~CR0_PG)
+                     : "memory");
+}
+
 void cpu_start_others(uint32_t wanted)
 {
     uint8_t *to = (uint8_t *)AP_PAGE;

@@ -13,6 +13,7 @@
 #define LINE_BYTES 40u
 #define MB1_CMDLINE 16u
 #define ONLY_THE_FIRST 8u
+#define FLIPPED 0x20u
 
 volatile uint32_t order;
 static volatile uint32_t order_kind;
@@ -171,6 +172,14 @@ void narrow_other(uint32_t number)
     }
 }
 
+static uint32_t hex(const char *at)
+{
+    uint32_t n = 0;
+    for (; *at; at++)
+        n = n << 4 | (uint32_t)(*at - (*at < 'a' ? '0' : 'a' - 10));
+    return n;
+}
+
 static uint32_t read_command(void)
 {
     char line[LINE_BYTES];
@@ -185,6 +194,10 @@ static uint32_t read_command(void)
             line[n++] = ch;
     }
     line[n] = 0;
+    if (line[0] == 'f' && n >= 6) {
+        cpu_flip(hex(line + 5));
+        return FLIPPED;
+    }
     return n < 6 ? 0xff : (line[0] == 'm' ? 0 : line[0] == 'o' ? ONLY_THE_FIRST : 0x10) + (uint32_t)(line[5] - '0');
 }
 

@@ -2,9 +2,12 @@
 """Steps that many scenarios share: boot, wait for a mode, checkpoint, crash, restore, and look at the guest's clocks.
 Every step fails with the reason, and every wait has a deadline, scaled by m.slow."""
 import json
+import os
 import re
+import subprocess
 import time
 
+import machine
 from machine import RigError, mk_image, wait_until
 from scenario import check
 
@@ -205,3 +208,12 @@ def fails(what, *pattern):
         check(not pattern or re.search(pattern[0], str(e)), f"failed with {e}, not with {pattern[0]!r}")
         return
     check(False, "it did not fail")
+
+
+def physical(m, symbol):
+    """Where a symbol of the host's image lies."""
+    base = int(re.search(r"hidden memory: base=0x([0-9a-f]+)", "\n".join(m.sojourn.run("log", 20 * m.slow))).group(1), 16)
+    names = subprocess.run(["nm", os.path.join(machine.TOP, "build/sojourn.debug")], stdout=subprocess.PIPE, text=True, check=True)
+    found = re.search(rf"(?m)^([0-9a-f]+) \w {symbol}$", names.stdout)
+    check(found, f"no symbol {symbol}")
+    return base + (int(found.group(1), 16) & 0xFFFFFFFF)

@@ -112,3 +112,27 @@ def narrow_v86(m):
     hold(m, V86, "native", lambda: (steps.status(m), steps.refused(m, "enter", "E_MODE")), nmis=1)
     steps.to_virtual(m)
     rounds(m, 1, 0, (0,))
+
+
+def flip(m, pa):
+    m.guest.drop()
+    m.guest.send(f"flip {pa:x}\r")
+    m.guest.expect("narrow ready\r\n", 20 * m.slow, never="EXCEPTION[^\r]*")
+
+
+@scenario(timeout=120)
+def narrow_damaged(m):
+    """Sojourn's code is changed while all CPUs are native: in each mode an enter is refused, and the guest goes on."""
+    cpus = CPUS[m.rig]
+    start(m, cpus)
+    places = [steps.physical(m, symbol) for symbol in ("state_capture_msrs", "bridge_sort_nmi", "ahci_begin")]
+    for number in range(len(MODES)):
+        mode(m, number)
+        steps.to_native(m)
+        for place in places:
+            flip(m, place)
+            for _ in range(2):
+                steps.refused(m, "enter", "E_DIGEST")
+                check(not m.virtualization_on(), "damaged, but virtualization is on")
+            flip(m, place)
+        hold(m, 1, f"{MODES[number]}, damaged before", lambda: steps.to_virtual(m), native=False, nmis=1, cpus=cpus)

@@ -110,20 +110,11 @@ def replaced_vector(m):
     check(do(m, "count") - taken <= 1, "the guest was given Sojourn's NMIs")
 
 
-def physical(m, symbol):
-    """Where a symbol of the host's image lies."""
-    base = int(re.search(r"hidden memory: base=0x([0-9a-f]+)", "\n".join(m.sojourn.run("log", 20 * m.slow))).group(1), 16)
-    names = subprocess.run(["nm", os.path.join(machine.TOP, "build/sojourn.debug")], stdout=subprocess.PIPE, text=True, check=True)
-    found = re.search(rf"(?m)^([0-9a-f]+) \w {symbol}$", names.stdout)
-    check(found, f"no symbol {symbol}")
-    return base + (int(found.group(1), 16) & 0xFFFFFFFF)
-
-
 @scenario(timeout=60)
 def damaged_image(m):
     """A native guest that overwrites Sojourn's code: an enter is refused, or undone at once, and the guest goes on."""
     start(m)
-    way_in, rest = physical(m, "state_capture_msrs"), physical(m, "ahci_begin")
+    way_in, rest = steps.physical(m, "state_capture_msrs"), steps.physical(m, "ahci_begin")
     steps.to_native(m)
     before = steps.status(m)["transitions"]["enter"]
     do(m, f"flip {way_in}")
@@ -175,7 +166,7 @@ def refused_for_other(m, command, code, mode):
 def damaged_image_several(m):
     """The same with several CPUs: all of them are left again."""
     start(m, cpus=SEVERAL[m.rig])
-    rest = physical(m, "ahci_begin")
+    rest = steps.physical(m, "ahci_begin")
     steps.to_native(m)
     before = steps.status(m)["transitions"]["enter"]
     do(m, f"flip {rest}")
