@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that cannot be left or entered: each reason is found and named, and the guest goes on (test/guest/odd_main.c)."""
 import os
-import re
-import subprocess
 import time
 
 import machine
