@@ -52,12 +52,6 @@ void commands_note(const char *fmt, ...)
     va_end(args);
 }
 
-/* Only enter is in the door as a whole. */
-static enum err do_ready(void)
-{
-    return digest_open_rest() ? E_OK : E_DIGEST;
-}
-
 static void do_status(struct status_report *r)
 {
     r->version = SOJOURN_VERSION;
@@ -128,6 +122,10 @@ static void do_status(struct status_report *r)
 
 static enum err do_enter(char *text, size_t len)
 {
+    if (guest.entered_ahead) { /* done when this line was seen (kernel/transition.c) */
+        guest.entered_ahead = false;
+        return E_OK;
+    }
     if (guest.run != GUEST_RUNNING)
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
     guest.want = MODE_VIRTUAL;
@@ -136,21 +134,11 @@ static enum err do_enter(char *text, size_t len)
         return E_OK;
     }
     enum err e = transition_enter();
-    if (e == E_DIGEST) { /* neither log nor texts of its own: they are in what was changed */
-        guest.refused++;
-        guest.last_refusal = e;
-        guest.last_refusal_cpu = guest.refusal_cpu;
-        return e;
-    }
     if (e) {
         transition_refused("enter", e);
         (void)str_format(text, len, "cpu %u: %s; the guest stays native", guest.refusal_cpu, err_text(e));
-        return e;
     }
-    /* The guest first: it is told once it has run. */
-    guest.enter_asked = true;
-    console_defer();
-    return E_OK;
+    return e;
 }
 
 static enum err do_leave(char *text, size_t len)
@@ -381,7 +369,6 @@ static enum err do_reboot(char *text, size_t len)
 
 const struct console_ops commands = {
     .version = SOJOURN_VERSION,
-    .ready = do_ready,
     .status = do_status,
     .enter = do_enter,
     .leave = do_leave,

@@ -450,8 +450,8 @@ static void stream(void)
 {
     if (con.state != STREAM)
         return;
-    enum err e = con.ops->ready ? con.ops->ready() : E_OK;
-    bool more = e == E_OK;
+    enum err e = E_OK;
+    bool more = true;
     while (con.state == STREAM && more && console_tx_room(&tx, STREAM_ROOM))
         more = con.command.id == CMD_LOG ? stream_log(&e) : stream_list(&e);
     if (con.state == STREAM && !more)
@@ -463,16 +463,8 @@ static void stream(void)
 
 static enum err run(const char *line)
 {
-    enum err e = con.ops->ready ? con.ops->ready() : E_OK;
-    if (e == E_OK)
-        e = command_parse(line, &con.command, con.text, sizeof con.text);
+    enum err e = command_parse(line, &con.command, con.text, sizeof con.text);
     return e == E_OK ? runners[con.command.id](&con.command) : e;
-}
-
-/* The one command whose way counts in instructions, written out: it needs no parser (kernel/door.ld). */
-static bool is_enter(const char *line)
-{
-    return load32(line) == load32("enter") && line[4] == 'r' && !line[5];
 }
 
 static void execute(const char *line)
@@ -482,7 +474,7 @@ static void execute(const char *line)
     con.answered = false;
     con.gaps_before = tx.gaps;
     con.text[0] = 0;
-    enum err e = is_enter(line) ? run_enter(NULL) : run(line);
+    enum err e = run(line);
     if (con.state == STREAM)
         stream();
     else if (con.deferred)
@@ -617,13 +609,6 @@ void console_finish_plain(enum err e)
     finish(e);
 }
 
-void console_give_up(enum err e)
-{
-    con.polling = con.deferred = false;
-    if (con.state != IDLE)
-        finish(e);
-}
-
 void console_finish(enum err e, const char *fmt, ...)
 {
     va_list args;
@@ -636,6 +621,11 @@ void console_finish(enum err e, const char *fmt, ...)
 bool console_typed_ahead(void)
 {
     return ring_used(&hold) != 0;
+}
+
+bool console_at_prompt(void)
+{
+    return at_once() && line_editor_is_empty(&con.editor) && !con.asking;
 }
 
 bool console_busy(void)

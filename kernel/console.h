@@ -21,7 +21,6 @@
    A function may call console_defer() and return: the answer is then what console_finish() says later. */
 struct console_ops {
     const char *version;
-    enum err (*ready)(void);                 /* may any line but "enter" be looked at, a command go on? NULL: yes */
     void (*status)(struct status_report *r); /* r is zeroed */
     enum err (*enter)(char *text, size_t len);
     enum err (*leave)(char *text, size_t len);
@@ -67,10 +66,10 @@ void console_defer(void);
 void console_finish(enum err e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same with the text that the code has. */
 void console_finish_plain(enum err e);
-/* Whatever was under way here will not come back: if it was a command, it ends with this code. */
-void console_give_up(enum err e);
 /* Something was typed ahead and waits for console_poll(). */
 bool console_typed_ahead(void);
+/* No command is under way, nothing is typed ahead, and the line is empty: the next byte begins a command. */
+bool console_at_prompt(void);
 /* A command is under way, or its answer is not yet out completely. */
 bool console_busy(void);
 

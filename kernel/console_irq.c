@@ -220,25 +220,37 @@ void console_irq_drain(uint64_t timeout_us)
     }
 }
 
-/* False: a line has just entered the guest. It goes first: what there is to be sent is sent after its next exit. */
-static bool poll(void)
+static void quiet(void)
 {
-    bool asked_before = guest.enter_asked;
     if (gateway.uart_ier)
         set_causes(false, false);
-    receive();
-    if (guest.enter_asked && !asked_before)
+}
+
+bool console_irq_enter_typed(void)
+{
+    static const uint8_t line[] = {'e', 'n', 't', 'e', 'r', '\r'};
+    bool same = rx_used() == sizeof line;
+    for (unsigned i = 0; same && i < sizeof line; i++)
+        same = gateway.rx[(gateway.rx_tail + i) & (GATEWAY_RX_BYTES - 1)] == line[i];
+    if (!same || !console_at_prompt())
         return false;
+    quiet();
+    return true;
+}
+
+static void poll(void)
+{
+    quiet();
+    receive();
     console_poll();
     refill();
     transmit();
-    return true;
 }
 
 void console_irq_poll(void)
 {
     if (uart.port)
-        (void)poll();
+        poll();
 }
 
 void console_irq_pump(void)
@@ -255,9 +267,9 @@ void console_irq_pump(void)
         set_causes(true, true);
         return;
     }
-    bool send = poll();
+    poll();
     if (armed)
-        set_causes(true, send && tx_used() != 0);
+        set_causes(true, tx_used() != 0);
 }
 
 bool console_irq_explains_nmi(void)
@@ -322,8 +334,11 @@ void console_irq_prepare_native(void)
 {
     if (!uart.port)
         return;
-    refill();
-    gateway.tx_more = console_tx_pending() || console_typed_ahead();
+    gateway.tx_more = 0;
+    if (digest_rest_is_open()) { /* else it was changed, and console_irq_refuse() has said so */
+        refill();
+        gateway.tx_more = console_tx_pending() || console_typed_ahead();
+    }
     if (!rx_used())
         gateway.echo = !gateway.tx_more; /* else an echo would come in the middle of what is still to be sent */
     set_causes(true, tx_used() != 0 || gateway.tx_more);

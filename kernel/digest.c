@@ -136,6 +136,11 @@ bool digest_open_rest(void)
     return true;
 }
 
+bool digest_rest_is_open(void)
+{
+    return rest_open;
+}
+
 void digest_close_rest(void)
 {
     if (!rest_open)

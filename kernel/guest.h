@@ -30,7 +30,7 @@ struct guest {
     struct settle settle;
     bool settled;
     bool leave_asked;          /* by the console, which waits for the outcome */
-    bool enter_asked;          /* likewise */
+    bool entered_ahead;        /* for a line that the console has not been given yet; it will be told "ok" */
     uint64_t leave_give_up_us; /* 0: no attempt under way */
 
     uint64_t enters, leaves, refused;

@@ -48,6 +48,11 @@ static void clear(struct line_editor *e)
     e->overflow = false;
 }
 
+bool line_editor_is_empty(const struct line_editor *e)
+{
+    return !e->length && !e->overflow && e->escape == ESCAPE_NONE;
+}
+
 static void add(struct line_editor *e, char c)
 {
     if (e->length == LINE_EDITOR_MAX) {

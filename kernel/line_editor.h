@@ -43,6 +43,8 @@ size_t line_editor_feed_text(struct line_editor *editor, const uint8_t *bytes, s
 void line_editor_set_prompt(struct line_editor *editor, const char *text);
 /* The line that LINE_COMPLETE announced; valid until the next feed. */
 const char *line_editor_line(const struct line_editor *editor);
+/* Nothing was typed since the last line's end. */
+bool line_editor_is_empty(const struct line_editor *editor);
 /* Prompt and what has been typed so far: at the start, after an answer, after an unsolicited line. */
 void line_editor_show(const struct line_editor *editor);
 

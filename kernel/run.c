@@ -220,9 +220,7 @@ static bool between_entries(struct cpu *c)
     gateway_install_ahead(c);
     try_leave(now);
     bool settling = !guest.settled && guest.settle_us;
-    set_ticking(c, settling || guest.want == MODE_NATIVE || guest.enter_asked || !console_irq_armed());
-    if (guest.enter_asked && !c->tick_native)
-        console_irq_unhush(); /* as in run_entered(), if that one's exit was an NMI for the host */
+    set_ticking(c, settling || guest.want == MODE_NATIVE || !console_irq_armed());
     return true;
 }
 
@@ -259,15 +257,6 @@ static void note_enter(struct cpu *c, enum exit_kind kind)
     c->enter_from_tsc = 0;
 }
 
-/* The console waits to hear how the enter went. */
-static void answer_enter(enum err e)
-{
-    if (!guest.enter_asked)
-        return;
-    guest.enter_asked = false;
-    console_finish_plain(e);
-}
-
 /* The first exit after an enter finds the image damaged: no exit can be handled, but each happened before anything of
    its instruction was done, so the bare CPU can carry it out. */
 static void leave_damaged(struct cpu *c)
@@ -285,7 +274,8 @@ static void leave_damaged(struct cpu *c)
             cpu_pause();
         return;
     }
-    answer_enter(E_DIGEST);
+    guest.entered_ahead = false;
+    console_irq_refuse(E_DIGEST); /* to the line that asked for the enter */
     set_ticking(c, true);
     enum err e = transition_leave();
     (void)e; /* not now: at the next exit, then */
@@ -322,8 +312,6 @@ static __attribute__((noinline)) void exited(struct cpu *c, enum err e, const st
     }
     c->exits[x->kind]++;
     c->idle = x->kind == EXIT_HLT;
-    if (cpu_leads(c) && x->kind != EXIT_NMI_HOST)
-        answer_enter(E_OK);
     follow_interrupt(c, x->kind);
     policy_exit(c, x);
     if (!cpu_leads(c)) {
@@ -352,7 +340,7 @@ static void run_once(struct cpu *c)
 _Noreturn void run_entered(struct cpu *c)
 {
     /* For the console alone: another enter has its errand, which the loop looks after. */
-    bool asked = !cpu_leads(c) || guest.enter_asked;
+    bool asked = !cpu_leads(c) || guest.entered_ahead;
     if (asked && !c->vcpu.host_nmi && !c->reset && runs_virtual(c)) {
         if (cpu_leads(c)) {
             set_ticking(c, true);

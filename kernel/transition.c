@@ -511,18 +511,13 @@ static void note_damage(const struct cpu *c)
         console_irq_refuse(E_DIGEST);
 }
 
-/* Code that a visit needs is not what it was. A guest that has become virtual meanwhile is left as soon as it can be;
-   everything that takes is in the door. */
+/* Code that a visit needs is not what it was. A guest that has become virtual meanwhile is left as soon as it can be. */
 static _Noreturn void visit_damaged(void)
 {
     struct cpu *c = cpu_self();
     note_damage(c);
-    if (cpu_leads(c)) {
-        while (smp_stopped())
-            smp_release();
-        guest.enter_asked = false;
-        console_give_up(E_DIGEST);
-    }
+    while (cpu_leads(c) && smp_stopped())
+        smp_release();
     if (guest.mode == MODE_NATIVE)
         visit_resume(c);
     run_damaged(c);
@@ -548,6 +543,18 @@ static void adopt(struct cpu *c)
     c->idt_at_leave = cpus[0]->idt_at_leave;
 }
 
+/* The line "enter" is carried out where it lies, and the guest goes first: the console is given it after the first exit,
+   so that nothing of the console is needed on the way in. */
+static bool entered_ahead(void)
+{
+    /* If it fails, the console tries again, and tells why not. */
+    if (!console_irq_enter_typed() || transition_enter())
+        return false;
+    guest.want = MODE_VIRTUAL;
+    guest.entered_ahead = true;
+    return true;
+}
+
 static _Noreturn void visit_entry(void)
 {
     struct cpu *c = cpu_self();
@@ -568,8 +575,10 @@ static _Noreturn void visit_entry(void)
     }
     if (narrow)
         bridge_sort_nmi(c);
-    if (cpu_leads(c) && c->gate->nmi == BRIDGE_NMI_OURS) {
-        if (host_timer_look_us != HOST_TIMER_NO_LOOK && digest_open_rest())
+    if (cpu_leads(c) && c->gate->nmi == BRIDGE_NMI_OURS && (narrow || !entered_ahead())) {
+        if (!digest_open_rest())
+            visit_damaged();
+        if (host_timer_look_us != HOST_TIMER_NO_LOOK)
             auto_visit();
         console_irq_pump();
     }
