@@ -134,15 +134,27 @@ static SELDOM enum err load_anywhere(struct linear_page *l, const struct vcpu_st
     return segment_load(&r, &s->gdtr, &s->seg[SREG_LDTR], selector, system && !l->format, out, raw);
 }
 
-/* What segment_load() says. A descriptor of a 64-bit guest's GDT on the page of its beginning, as nearly all are, takes no
-   more than its decoding. */
-static inline enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
+/* A descriptor that lies on another page of the table, but not on two. */
+static __attribute__((noinline)) bool turn_page(struct linear_page *l, uint64_t va)
+{
+    uint64_t base = align_down(va, PAGE_BYTES);
+    return va - base <= PAGE_BYTES - SYSTEM_DESCRIPTOR_BYTES && linear_page_find(l, base);
+}
+
+/* What segment_load() says. A descriptor of a 64-bit guest's GDT within one page, as nearly all are, takes no more than
+   its decoding. */
+static inline __attribute__((always_inline)) enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
                             struct segment *out, uint64_t raw[2])
 {
     uint64_t offset = SEGMENT_SELECTOR_OFFSET(selector), at = s->gdtr.base + offset - l->va;
     if (!(selector & ~SELECTOR_RPL) || (selector & SELECTOR_TI) || l->format ||
-        offset + SYSTEM_DESCRIPTOR_BYTES - 1 > s->gdtr.limit || at > PAGE_BYTES - SYSTEM_DESCRIPTOR_BYTES || !l->host)
+        offset + SYSTEM_DESCRIPTOR_BYTES - 1 > s->gdtr.limit)
         return load_anywhere(l, s, selector, system, out, raw);
+    if (at > PAGE_BYTES - SYSTEM_DESCRIPTOR_BYTES || !l->host) {
+        if (!turn_page(l, s->gdtr.base + offset))
+            return load_anywhere(l, s, selector, system, out, raw);
+        at = s->gdtr.base + offset - l->va;
+    }
     raw[0] = load64(l->host + at);
     raw[1] = load64(l->host + at + sizeof raw[0]);
     *out = segment_decode(selector, raw[0], raw[1]);
