@@ -17,6 +17,9 @@ struct virt_env {
     /* Guest-physical RAM outside the hidden range, within one page; false: none there. For a CPU that does not report
        instruction lengths (SVM without NRIP): the backend decodes the instruction itself. */
     bool (*guest_read)(void *ctx, gpa_t gpa, void *buf, size_t len);
+    /* Run by run() right after each exit, before anything looks at it: that code may not have been checked yet. Returns
+       if it may run. NULL: it may. */
+    void (*exited)(void);
     uint64_t host_cr3; /* for the VMCS host state */
     uint64_t host_idt_base;
     uint16_t host_cs, host_ss, host_tr;

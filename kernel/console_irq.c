@@ -37,6 +37,8 @@
 #define BOOT_LINE_TIMEOUT_US 50000u
 #define PUMP_ROUNDS 64u
 #define FORGIVE_US 5000u
+#define ENTER_BYTES 6u
+#define ENTER_LINE 0x0d7265746e65ull /* "enter\r" */
 
 static struct uart uart;
 static uint32_t line_gsi = OPTIONS_GSI_UNKNOWN;
@@ -228,11 +230,10 @@ static void quiet(void)
 
 bool console_irq_enter_typed(void)
 {
-    static const uint8_t line[] = {'e', 'n', 't', 'e', 'r', '\r'};
-    bool same = rx_used() == sizeof line;
-    for (unsigned i = 0; same && i < sizeof line; i++)
-        same = gateway.rx[(gateway.rx_tail + i) & (GATEWAY_RX_BYTES - 1)] == line[i];
-    if (!same || !console_at_prompt())
+    uint32_t at = gateway.rx_tail & (GATEWAY_RX_BYTES - 1);
+    /* Where the ring is empty the next line begins at its beginning. */
+    if (rx_used() != ENTER_BYTES || at > GATEWAY_RX_BYTES - sizeof(uint64_t) ||
+        (load64((const void *)&gateway.rx[at]) & MASK(ENTER_BYTES * 8 - 1, 0)) != ENTER_LINE || !console_at_prompt())
         return false;
     quiet();
     return true;
@@ -339,8 +340,10 @@ void console_irq_prepare_native(void)
         refill();
         gateway.tx_more = console_tx_pending() || console_typed_ahead();
     }
-    if (!rx_used())
+    if (!rx_used()) {
+        gateway.rx_head = gateway.rx_tail = 0;
         gateway.echo = !gateway.tx_more; /* else an echo would come in the middle of what is still to be sent */
+    }
     set_causes(true, tx_used() != 0 || gateway.tx_more);
     if (gateway.timer_tsc && digest_open_rest())
         host_timer_prepare_native();

@@ -15,6 +15,8 @@ bool digest_check_way_out(void) MUST_USE;
 /* The way out, all other code, and the constants: checked once after each native interval, then it may run. False: it changed. */
 bool digest_open_rest(void) MUST_USE;
 bool digest_rest_is_open(void);
+/* For virt_env.exited: the rest is opened, or if it was changed, the way out is intact. Else it does not return. */
+void digest_after_exit(void);
 /* Right before the guest gets the CPU: from now on it may not run unchecked. */
 void digest_close_rest(void);
 /* Is this the address of code that digest_open_rest() is about? */

@@ -19,6 +19,7 @@
 #include "kernel/commands.h"
 #include "kernel/console.h"
 #include "kernel/console_irq.h"
+#include "kernel/digest.h"
 #include "kernel/guest.h"
 #include "kernel/guest_access.h"
 #include "kernel/hidden_access.h"
@@ -293,6 +294,7 @@ enum err setup_virtualization(char *why, size_t why_len)
     virt_env.host_ss = HOST_SS;
     virt_env.host_tr = HOST_TR;
     virt_env.guest_read = guest_phys_read;
+    virt_env.exited = digest_after_exit;
     virt_env.visible = machine.options.visible;
     enum err e = build_second_level();
     if (e) {

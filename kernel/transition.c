@@ -389,7 +389,8 @@ enum err transition_enter(void)
         return e;
     }
     e = smp_each(enter_prepare, &guest.refusal_cpu);
-    if (!e && apic_watch_changes() && !digest_open_rest()) /* that takes more than the door */
+    bool watch = !e && apic_watch_changes();
+    if (watch && !digest_open_rest()) /* that takes more than the door */
         e = E_DIGEST;
     if (e) {
         enum err undo = smp_each(enter_undo, NULL);
@@ -398,7 +399,8 @@ enum err transition_enter(void)
         guest.mode = MODE_VIRTUAL; /* first: then what finds the image damaged leaves all CPUs again */
         gateway_install_hide();
         guest.enters++;
-        apic_watch_update();
+        if (watch)
+            apic_watch_update();
     }
     smp_release();
     if (!e) {

@@ -276,6 +276,36 @@ static uint32_t length_at_rip(const struct vmcb_save *s)
     return insn_decode(mode, bytes, n, &in) ? in.len : 0;
 }
 
+/* Not on the way in (kernel/door.ld). */
+static __attribute__((noinline)) enum err look_at_exit(struct vcpu *v, struct svm_cpu *c,
+                                                       const struct vcpu_event *injected, struct vm_exit *x)
+{
+    struct vmcb *vmcb = c->vmcb;
+    svm_decode_exit(vmcb, c->caps.nrip, x);
+    if (x->kind == EXIT_ENTRY_FAILED)
+        return entry_refused(v, c, injected);
+    v->gpr[GPR_RAX] = vmcb->save.rax;
+    v->gpr[GPR_RSP] = vmcb->save.rsp;
+    vmcb->control.eventinj = 0;
+    vmcb->control.tlb_control = TLB_CONTROL_NONE;
+    take_interrupted_event(v, c);
+    if (svm_nmi_after_exit(&c->nmi, vmcb))
+        x->kind = EXIT_IRET;
+    if (x->insn_len == 0 && needs_length(x->kind)) {
+        x->insn_len = length_at_rip(&vmcb->save);
+        /* Carrying it out without being able to skip it would repeat it for ever. */
+        if (x->insn_len == 0)
+            x->kind = EXIT_UNKNOWN;
+    }
+    if (x->kind == EXIT_NMI) {
+        uint64_t before = v->host_nmi;
+        svm_nmi_window();
+        if (v->host_nmi != before)
+            v->host_nmi = v->host_nmi - 1;
+    }
+    return E_OK;
+}
+
 static enum err svm_run(struct vcpu *v, struct vm_exit *x)
 {
     struct svm_cpu *c = cpu_of(v);
@@ -304,30 +334,9 @@ static enum err svm_run(struct vcpu *v, struct vm_exit *x)
 
     v->entry_tsc = cpu_rdtsc();
     svm_enter(c->vmcb_pa, c->host_pa, v->gpr);
-
-    svm_decode_exit(vmcb, c->caps.nrip, x);
-    if (x->kind == EXIT_ENTRY_FAILED)
-        return entry_refused(v, c, &injected);
-    v->gpr[GPR_RAX] = vmcb->save.rax;
-    v->gpr[GPR_RSP] = vmcb->save.rsp;
-    vmcb->control.eventinj = 0;
-    vmcb->control.tlb_control = TLB_CONTROL_NONE;
-    take_interrupted_event(v, c);
-    if (svm_nmi_after_exit(&c->nmi, vmcb))
-        x->kind = EXIT_IRET;
-    if (x->insn_len == 0 && needs_length(x->kind)) {
-        x->insn_len = length_at_rip(&vmcb->save);
-        /* Carrying it out without being able to skip it would repeat it for ever. */
-        if (x->insn_len == 0)
-            x->kind = EXIT_UNKNOWN;
-    }
-    if (x->kind == EXIT_NMI) {
-        uint64_t before = v->host_nmi;
-        svm_nmi_window();
-        if (v->host_nmi != before)
-            v->host_nmi = v->host_nmi - 1;
-    }
-    return E_OK;
+    if (virt_env.exited)
+        virt_env.exited();
+    return look_at_exit(v, c, &injected, x);
 }
 
 static uint64_t svm_get(struct vcpu *v, enum vreg r)

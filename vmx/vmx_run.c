@@ -98,28 +98,9 @@ static enum err entry_refused(struct vmx_cpu *c, uint64_t result, struct vm_exit
     return E_VMENTRY;
 }
 
-enum err vmx_run(struct vcpu *v, struct vm_exit *x)
+/* Not on the way in (kernel/door.ld). */
+static __attribute__((noinline)) enum err look_at_exit(struct vcpu *v, struct vmx_cpu *c, bool nmi, struct vm_exit *x)
 {
-    struct vmx_cpu *c = vmx_of(v);
-    if (virt_env.second_level && virt_env.second_level->flush_epoch != v->flush_seen)
-        vmx_flush(v);
-    bool nmi = prepare_injection(v, c);
-    prepare_tick(c);
-    if (v->gpr[GPR_RSP] != c->rsp_in_vmcs)
-        vmcs_write(c, VMCS_GUEST_RSP, v->gpr[GPR_RSP]);
-    c->rsp_in_vmcs = v->gpr[GPR_RSP];
-    if (c->broken || !c->loaded)
-        return E_VMXFAIL;
-
-    v->entry_tsc = cpu_rdtsc();
-    uint64_t result = vmx_enter(v, c->launched, &c->frame.anchor);
-    if (result == VMX_ABORTED) {
-        *x = (struct vm_exit){.kind = EXIT_NMI_HOST};
-        return E_OK; /* nothing was consumed: v->event and v->nmi_pending go in next time */
-    }
-    if (result != VMX_EXITED)
-        return entry_refused(c, result, x);
-
     struct vmx_exit_info info;
     read_exit(c, &info);
     vmx_decode(&info, x);
@@ -142,4 +123,30 @@ enum err vmx_run(struct vcpu *v, struct vm_exit *x)
     if (vmx_exit_blocks_nmi(&info))
         vmx_unblock_nmi();
     return c->broken ? E_VMXFAIL : E_OK;
+}
+
+enum err vmx_run(struct vcpu *v, struct vm_exit *x)
+{
+    struct vmx_cpu *c = vmx_of(v);
+    if (virt_env.second_level && virt_env.second_level->flush_epoch != v->flush_seen)
+        vmx_flush(v);
+    bool nmi = prepare_injection(v, c);
+    prepare_tick(c);
+    if (v->gpr[GPR_RSP] != c->rsp_in_vmcs)
+        vmcs_write(c, VMCS_GUEST_RSP, v->gpr[GPR_RSP]);
+    c->rsp_in_vmcs = v->gpr[GPR_RSP];
+    if (c->broken || !c->loaded)
+        return E_VMXFAIL;
+
+    v->entry_tsc = cpu_rdtsc();
+    uint64_t result = vmx_enter(v, c->launched, &c->frame.anchor);
+    if (result == VMX_ABORTED) {
+        *x = (struct vm_exit){.kind = EXIT_NMI_HOST};
+        return E_OK; /* nothing was consumed: v->event and v->nmi_pending go in next time */
+    }
+    if (result != VMX_EXITED)
+        return entry_refused(c, result, x);
+    if (virt_env.exited)
+        virt_env.exited();
+    return look_at_exit(v, c, nmi, x);
 }
