@@ -520,6 +520,8 @@ static _Noreturn void visit_damaged(void)
     note_damage(c);
     while (cpu_leads(c) && smp_stopped())
         smp_release();
+    if (cpu_leads(c) && smp_called(c))
+        smp_follow(c); /* by one that is to be left, or was */
     if (guest.mode == MODE_NATIVE)
         visit_resume(c);
     run_damaged(c);
