@@ -143,8 +143,9 @@ static __attribute__((noinline)) bool turn_page(struct linear_page *l, uint64_t 
 
 /* What segment_load() says. A descriptor of a 64-bit guest's GDT within one page, as nearly all are, takes no more than
    its decoding. */
-static inline __attribute__((always_inline)) enum err load(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
-                            struct segment *out, uint64_t raw[2])
+static inline __attribute__((always_inline)) enum err load(struct linear_page *l, const struct vcpu_state *s,
+                                                           uint16_t selector, bool system, struct segment *out,
+                                                           uint64_t raw[2])
 {
     uint64_t offset = SEGMENT_SELECTOR_OFFSET(selector), at = s->gdtr.base + offset - l->va;
     if (!(selector & ~SELECTOR_RPL) || (selector & SELECTOR_TI) || l->format ||

@@ -133,6 +133,6 @@ def narrow_damaged(m):
             flip(m, place)
             for _ in range(2):
                 steps.refused(m, "enter", "E_DIGEST")
-                check(not m.virtualization_on(), "damaged, but virtualization is on")
             flip(m, place)
+        check(not m.virtualization_on(), "damaged, but virtualization is on")
         hold(m, 1, f"{MODES[number]}, damaged before", lambda: steps.to_virtual(m), native=False, nmis=1, cpus=cpus)

@@ -9,7 +9,6 @@
 #include "kernel/console_tx.h"
 #include "unit.h"
 
-#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -515,65 +514,41 @@ START_TEST(deferred_answers)
 }
 END_TEST
 
-static jmp_buf out_of_it;
-
-static enum err never_comes_back(char *text, size_t len)
+/* When "enter" may be carried out before the console was given the line: if it would be the next command. */
+START_TEST(at_the_prompt)
 {
-    (void)text;
-    (void)len;
-    longjmp(out_of_it, 1);
-}
-
-START_TEST(a_command_that_is_given_up)
-{
-    static struct console_ops ops;
-    ops = all_ops;
-    ops.enter = never_comes_back;
-    start(&ops);
-    for (int round = 0; round < 2; round++) {
-        screen_length = 0;
-        if (!setjmp(out_of_it))
-            type("enter\r");
-        ck_assert(console_busy());
-        console_give_up(E_DIGEST);
-        ck_assert(!console_busy());
-        drain();
-        ck_assert_msg(strncmp(screen, "enter\r\nerror E_DIGEST: ", 23) == 0, "%s", screen);
-        ck_assert_str_eq(ask("version"), "sojourn 0.1-test\nok\n");
+    static const char *const in_between[] = {"e", "\x1b", "\x1b[", " "};
+    start(&all_ops);
+    ck_assert(console_at_prompt());
+    for (size_t i = 0; i < ARRAY_LEN(in_between); i++) {
+        type(in_between[i]);
+        ck_assert_msg(!console_at_prompt(), "after %zu", i);
+        type("\x03");
+        ck_assert_msg(console_at_prompt(), "after %zu and ^C", i);
     }
-    /* One that waits for its answer, too; and nothing is said if there is none. */
+    for (int i = 0; i < 1000; i++)
+        console_rx('x');
+    ck_assert(!console_at_prompt());
+    type("\r");
+    ck_assert(console_at_prompt());
     world.defer = true;
     type("leave\r");
+    ck_assert(!console_at_prompt());
     world.defer = false;
-    ck_assert(console_busy());
-    console_give_up(E_DIGEST);
-    drain();
-    ck_assert(ends_with(screen, "sojourn> ") && strstr(screen, "leave\r\nerror E_DIGEST: "));
-    screen_length = 0;
-    console_give_up(E_DIGEST);
-    drain();
-    ck_assert_str_eq(screen, "");
-}
-END_TEST
-
-static enum err not_ready(void)
-{
-    return E_DIGEST;
-}
-
-START_TEST(only_enter_needs_no_more_than_the_door)
-{
-    static struct console_ops ops;
-    ops = all_ops;
-    ops.ready = not_ready;
-    start(&ops);
-    ck_assert_str_eq(ask("enter"), "ok\n");
-    static const char *const others[] = {"en",   " enter", "enter ",  "enter x", "enterx",
-                                         "ente", "leave",  "version", "nonsense"};
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        ck_assert_msg(strncmp(ask(others[i]), "error E_DIGEST: ", 16) == 0, "%s", others[i]);
-    ops.ready = NULL;
-    ck_assert_str_eq(ask("en"), "ok\n");
+    console_rx('x'); /* ahead */
+    console_finish(E_OK, "%s", "");
+    ck_assert(!console_at_prompt());
+    console_poll();
+    ck_assert(!console_at_prompt());
+    type("\x7f");
+    ck_assert(console_at_prompt());
+    console_ask("key: ");
+    ck_assert(!console_at_prompt());
+    console_ask_end();
+    ck_assert(console_at_prompt());
+    world.rows = 100000;
+    type("list\r");
+    ck_assert(!console_at_prompt());
 }
 END_TEST
 
@@ -770,8 +745,7 @@ static Suite *suite(void)
     tcase_add_test(t, logs);
     tcase_add_test(t, notices);
     tcase_add_test(t, deferred_answers);
-    tcase_add_test(t, a_command_that_is_given_up);
-    tcase_add_test(t, only_enter_needs_no_more_than_the_door);
+    tcase_add_test(t, at_the_prompt);
     tcase_add_test(t, typed_ahead_is_bounded);
     tcase_add_test(t, control_c_stops_a_long_answer);
     tcase_add_test(t, nobody_reads);
