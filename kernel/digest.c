@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shell. Digests over the image. Nothing of it runs after a native interval before it was checked:
+/* Shell. Digests over the image. After a native interval it is checked before it runs:
  *
- *   door   the gateway's code and what a way in needs on this CPU: checked by the first C function of every visit
- *   rest   all other code, and the constants: no-execute in the host's tables from the moment the guest gets the CPU
- *          (digest_close_rest) until it was checked (digest_open_rest). Commands other than enter open it first, and
- *          so does the first exit after an enter. Whatever gets there by another way (an error's log line) faults,
- *          and the page fault opens it (kernel/traps.c), so that the list of what belongs to the door, kernel/door.ld,
- *          decides about speed and not about correctness.
+ *   door     the gateway's code and what a way in needs on this CPU: checked by the first C function of every visit
+ *   way out  what leaving takes, the way back of a visit, and what is done when something was changed: never closed.
+ *            Checked with the rest; the way back runs unchecked, because there is no other
+ *   rest     all other code, and the constants: no-execute in the host's tables from the moment the guest gets the CPU
+ *            (digest_close_rest) until it was checked (digest_open_rest). Lines other than "enter" open it first, and
+ *            so does the first exit after an enter. Whatever gets there by another way (an error's log line) faults,
+ *            and the page fault opens it (kernel/traps.c), so that the list of what belongs to the door, kernel/door.ld,
+ *            decides about speed and not about correctness.
  *
  * Checking all of it each time took three quarters of the instructions of an enter (docs/figures.md).
  *
