@@ -247,7 +247,7 @@ enum err guest_check_segments(struct cpu *c)
     look_at_gdt(&l, s);
     for (unsigned i = 0; i < SREG_COUNT; i++) {
         const struct segment *held = &s->seg[i];
-        struct segment would;
+        struct segment would = {.access_rights = AR_P};
         uint64_t raw[2] = {0, 0};
         if (i <= SREG_GS && !(held->selector & ~SELECTOR_RPL))
             continue; /* null is the same whatever the hidden part says: most of them are */
@@ -256,7 +256,8 @@ enum err guest_check_segments(struct cpu *c)
             continue; /* LDTR: null is what is loaded */
         enum err e = load(&l, s, held->selector, i >= SREG_LDTR, &would, raw);
         if (e)
-            return e;
+            /* Not present: for an instant a kernel has the next task's descriptors and the last one's registers. */
+            return would.access_rights & (AR_P | AR_UNUSABLE) ? e : E_SEGMENT;
         if (!segment_same((enum sreg)i, held, &would, l.format != PAGING_LONG) ||
             !accessed_without_a_write(&l, s, i, &would, raw[0])) {
             log_line("switch", "segment differs: which=%u selector=%#x ar=%#x/%#x base=%#llx/%#llx limit=%#x/%#x", i,
