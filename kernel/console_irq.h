@@ -24,8 +24,8 @@ bool console_irq_take(void);
 /* All that came through the gateway is the line "enter", and the console would carry it out next. Then the UART is quiet
    until the next pump. */
 bool console_irq_enter_typed(void);
-/* The same question as console_irq_take()'s, but nothing is moved, no command carried out: before leaving. Follow it by console_irq_pump() or
-   console_irq_prepare_native(). */
+/* The same question as console_irq_take()'s, but nothing is moved, no command carried out: before leaving. Follow it by
+   console_irq_pump() or console_irq_prepare_native(). */
 bool console_irq_explains_nmi(void);
 /* The guest has run: from now on an NMI without a cause is not forgiven. */
 void console_irq_exited(void);

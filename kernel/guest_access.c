@@ -125,7 +125,7 @@ static bool linear_read(void *ctx, uint64_t va, void *out, size_t len)
     return true;
 }
 
-/* In the door all the same (kernel/door.ld). */
+/* Cold, but in the way out (kernel/door.ld). */
 static SELDOM enum err load_anywhere(struct linear_page *l, const struct vcpu_state *s, uint16_t selector, bool system,
                                      struct segment *out, uint64_t raw[2])
 {

@@ -280,7 +280,7 @@ static void leave_damaged(struct cpu *c)
     (void)e; /* not now: at the next exit, then */
 }
 
-/* In the door all the same (kernel/door.ld). */
+/* Cold, but in the way out (kernel/door.ld). */
 SELDOM _Noreturn void run_damaged(struct cpu *c)
 {
     for (;;) { /* endless: the way out is leaving into the guest */
