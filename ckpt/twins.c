@@ -2,37 +2,30 @@
 /* Pure. See twins.h. */
 #include "ckpt/twins.h"
 
-#include "bits.h"
-#include "ckpt/pages.h"
-
 #include <string.h>
 
-void twins_begin(struct twins *t, struct hash128 *link, void *head, size_t head_bytes)
+void twins_begin(struct twins *t, const struct hash128 *hash, uint32_t *next, uint64_t pages, void *head,
+                 size_t head_bytes)
 {
-    *t = (struct twins){.link = link, .head = head, .heads = 1};
+    *t = (struct twins){.hash = hash, .next = next, .pages = pages, .head = head, .heads = 1};
     while (t->heads * 2 * sizeof *t->head <= head_bytes)
         t->heads *= 2;
     memset(head, 0, t->heads * sizeof *t->head);
+    memset(next, 0, pages * sizeof *next);
 }
 
-void twins_look(struct twins *t, uint64_t page, const void *content)
+void twins_look(struct twins *t, uint64_t page)
 {
-    struct hash128 *this = &t->link[page];
-    /* What is between two looks, device memory or the hidden range, is nobody's twin. */
-    if (page > t->end)
-        memset(&t->link[t->end], 0, (page - t->end) * sizeof *t->link);
-    *this = (struct hash128){0, 0};
-    t->end = page + 1;
-    if (!content || page_is_zero(content) || page > UINT32_MAX)
+    const struct hash128 *h = &t->hash[page];
+    if (page > UINT32_MAX || !(h->low | h->high))
         return;
-    this->low = hash64(content, PAGE_BYTES, 0);
-    uint32_t *head = &t->head[this->low & (t->heads - 1)];
-    if (*head && t->link[*head].low == this->low)
-        t->link[*head].high = page;
+    uint32_t *head = &t->head[h->low & (t->heads - 1)];
+    if (*head && t->hash[*head].low == h->low && t->hash[*head].high == h->high)
+        t->next[*head] = (uint32_t)page;
     *head = (uint32_t)page;
 }
 
 uint64_t twins_next(const struct twins *t, uint64_t page)
 {
-    return page < t->end ? t->link[page].high : 0;
+    return page < t->pages ? t->next[page] : 0;
 }

@@ -10,17 +10,31 @@
 #include "cpu.h"
 #include "hostmem.h"
 
-static struct hash128 *hashes; /* by page number; of the checkpoint `id`, or of the one under way */
+#include <string.h>
+
+/* By page number: of the checkpoint `id`, or of the one under way. */
+static struct hash128 *hashes;
+static uint32_t *next_twin;
+static uint8_t *known, *same; /* a bit each: its hash is that of the one under way; it is as in the parent */
 static uint64_t pages, key;
-static uint64_t id, seed;  /* 0: none */
-static uint64_t parent;    /* of the one under way */
-static struct twins twins; /* in hashes, where those of a full one under way are not known yet */
+static uint64_t id, seed; /* 0: none */
+static uint64_t parent;   /* of the one under way */
+static bool surveyed;
+static struct twins twins;
+
+static void *pages_of(uint64_t bytes)
+{
+    return pool_alloc_pages(align_up(bytes, PAGE_BYTES) / PAGE_BYTES);
+}
 
 enum err base_init(const struct ckpt_layout *layout)
 {
     for (uint32_t i = 0; i < layout->ram_count; i++)
         pages = max_u64(pages, (layout->ram[i].base + layout->ram[i].bytes) / PAGE_BYTES);
-    hashes = pool_alloc_pages(align_up(pages * sizeof *hashes, PAGE_BYTES) / PAGE_BYTES);
+    known = pages_of(pages / 8 + 1);
+    same = pages_of(pages / 8 + 1);
+    next_twin = pages_of(pages * sizeof *next_twin);
+    hashes = known && same && next_twin ? pages_of(pages * sizeof *hashes) : NULL;
     uint64_t noise[2] = {cpu_rdtsc(), clock_us()};
     key = hash64(noise, sizeof noise, (uint64_t)hashes);
     return hashes ? E_OK : E_NOMEM;
@@ -36,10 +50,11 @@ void base_begin(uint64_t on)
 {
     parent = on;
     id = 0;
-    twins.end = 0;
+    surveyed = false;
+    twins.pages = 0;
 }
 
-static struct hash128 hash_of(const void *content)
+struct hash128 base_hash(const void *content)
 {
     struct hash128 of_zeros = {0, 0}; /* which most pages that are empty are */
     return page_is_zero(content) ? of_zeros : hash128_keyed(content, PAGE_BYTES, key);
@@ -49,30 +64,48 @@ uint64_t base_stamp(uint64_t page, const void *content)
 {
     if (!hashes || page >= pages)
         return 0;
-    struct hash128 h = content ? hash_of(content) : hashes[page];
+    struct hash128 h = content ? base_hash(content) : hashes[page];
     return hash64(&h, sizeof h, page);
+}
+
+/* True: as in the parent. */
+static bool note(uint64_t page, struct hash128 now)
+{
+    struct hash128 *was = &hashes[page];
+    bool equal = parent && was->low == now.low && was->high == now.high;
+    *was = now;
+    return equal;
 }
 
 bool base_unchanged(uint64_t page, const void *content)
 {
     if (!hashes || page >= pages)
         return false;
-    struct hash128 *was = &hashes[page], now = hash_of(content);
-    bool same = parent && was->low == now.low && was->high == now.high;
-    *was = now;
-    return same;
+    uint8_t bit = (uint8_t)(1u << page % 8);
+    if (surveyed && (known[page / 8] & bit))
+        return same[page / 8] & bit;
+    return note(page, base_hash(content));
 }
 
-void base_survey_begin(void *scratch, size_t bytes)
+void base_survey_begin(bool last, void *scratch, size_t bytes)
 {
-    if (hashes)
-        twins_begin(&twins, hashes, scratch, bytes);
+    if (!hashes)
+        return;
+    surveyed = last;
+    memset(known, 0, pages / 8 + 1);
+    twins_begin(&twins, hashes, next_twin, pages, scratch, bytes);
 }
 
-void base_survey(uint64_t page, const void *content)
+void base_survey(uint64_t page, struct hash128 now)
 {
-    if (hashes && page < pages)
-        twins_look(&twins, page, content);
+    if (!hashes || page >= pages)
+        return;
+    uint8_t bit = (uint8_t)(1u << page % 8);
+    bool equal = note(page, now);
+    known[page / 8] |= bit;
+    same[page / 8] = equal ? same[page / 8] | bit : same[page / 8] & (uint8_t)~bit;
+    if (!equal)
+        twins_look(&twins, page);
 }
 
 uint64_t base_twin(uint64_t page)

@@ -5,6 +5,7 @@
 #ifndef SOJOURN_KERNEL_BASE_H
 #define SOJOURN_KERNEL_BASE_H
 
+#include "ckpt/hash.h"
 #include "ckpt/store.h"
 
 /* Boot: room for the hashes. E_NOMEM: every checkpoint is a full one. */
@@ -18,11 +19,13 @@ bool base_unchanged(uint64_t page, const void *content);
 /* A number that stands for the page with this content, or with that which base_unchanged() saw last (NULL). 0 if no hashes
    are kept. */
 uint64_t base_stamp(uint64_t page, const void *content);
-/* Of a full one, before the first page: each page in ascending order, with its content, or NULL if that is not known.
-   scratch: until all have been looked at. */
-void base_survey_begin(void *scratch, size_t bytes);
-void base_survey(uint64_t page, const void *content);
-/* Before base_unchanged() of the page: another one that may be the same (ckpt/twins.h); 0: none. */
+struct hash128 base_hash(const void *content);
+/* Before the first page: each one that may have changed, in ascending order, with the hash of its content as it will be
+   taken; base_unchanged() asks for no other then. last false: it may still change, so the hash is only for finding twins;
+   not on a parent. scratch: until all have been looked at. */
+void base_survey_begin(bool last, void *scratch, size_t bytes);
+void base_survey(uint64_t page, struct hash128 now);
+/* Another page that may be the same (ckpt/twins.h); 0: none. */
 uint64_t base_twin(uint64_t page);
 /* It is committed under this id. */
 void base_is(const struct store *s, uint64_t id);

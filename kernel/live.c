@@ -198,7 +198,10 @@ enum err live_take(uint64_t *page, void *to)
 
 const void *live_peek(uint64_t page)
 {
-    return cow_untouched(&cow, page) ? phys_to_virt((hpa_t){page * PAGE_BYTES}) : NULL;
+    lock_take(&second_level_lock);
+    const void *content = cow_untouched(&cow, page) ? page_of(NULL, page) : NULL;
+    lock_release(&second_level_lock);
+    return content == cow_unchanged ? NULL : content;
 }
 
 bool live_take_same(uint64_t page, const void *content)

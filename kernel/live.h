@@ -25,7 +25,7 @@ void live_begin(
 /* The next page as of the cut; E_ALREADY: only its number, for nobody has written to it since the cut before, if
    live_skip_clean() was asked for. */
 enum err live_take(uint64_t *page, void *to) MUST_USE;
-/* The page, if it is still as it was at the cut and was not taken yet; NULL otherwise. It may be written at any moment. */
+/* The page, if it is still as it was at the cut, was not taken yet, and may have changed since the cut before; NULL otherwise. It may be written at any moment. */
 const void *live_peek(uint64_t page);
 /* Take this page, if live_peek() would give it and its content is the one given. */
 bool live_take_same(uint64_t page, const void *content) MUST_USE;

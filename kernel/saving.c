@@ -240,15 +240,22 @@ static enum err next_page(void *ctx, uint64_t *page, void *to)
     return e;
 }
 
-/* A full checkpoint: which pages are the same? If the pool is full before all have been looked at, then of those only. */
-static void survey(const struct ckpt_progress *turns)
+/* Which pages have changed, and which of them are the same? If the pool is full before all have been looked at, then of
+   those only. compare: what is looked at may be something else when it is taken. */
+static void survey(const struct ckpt_request *request, bool compare)
 {
+    const struct ckpt_progress *turns = request->progress;
     struct page_cursor at;
     uint64_t page, done = 0;
+    if (compare && request->meta.parent)
+        return;
     page_cursor_start(&at, layout);
-    base_survey_begin(checkpoint_store()->io[0], STORE_IO_BYTES);
+    base_survey_begin(!compare, checkpoint_store()->io[0], STORE_IO_BYTES);
     while (!live_pressed() && page_cursor_step(&at, &page)) {
-        base_survey(page, live_peek(page));
+        const void *content = live_peek(page);
+        struct hash128 now = content ? base_hash(content) : (struct hash128){0, 0};
+        if (content && live_peek(page)) /* still: so it was all the time */
+            base_survey(page, now);
         if (turns && ++done % EXTENT_PAGES_MAX == 0)
             turns->step(turns->ctx, 0, 0);
     }
@@ -276,14 +283,14 @@ static bool go_on(bool others_write)
 }
 
 /* Likewise, and they stay stopped. */
-static enum err write_stopped(const struct ckpt_request *request, struct ckpt_result *result)
+static enum err write_stopped(const struct ckpt_request *request, bool compare, struct ckpt_result *result)
 {
     live_lost_track();
     bool gateway_in = guest.gateway_installed;
     if (gateway_in)
         gateway_install_hide();
-    if (live_ready() && !request->meta.parent)
-        survey(NULL);
+    if (live_ready())
+        survey(request, compare);
     enum err e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
     if (gateway_in)
         gateway_install_show_again();
@@ -330,8 +337,7 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
     request->progress = saving_turns_begin();
     if (request->meta.parent)
         live_skip_clean();
-    else
-        survey(request->progress);
+    survey(request, false);
     enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
     dma_watch_end();
     live_end();
@@ -374,7 +380,7 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     }
     if (live)
         note_stop(start, start_tsc);
-    e = (live ? write_live(request, result) : write_stopped(request, result));
+    e = live ? write_live(request, result) : write_stopped(request, source.compare, result);
     if (!live)
         note_stop(start, start_tsc);
     if (!e && live_ready())

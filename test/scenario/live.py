@@ -87,8 +87,8 @@ def incremental(m):
 
 @scenario(rigs=("qemu",), timeout=120)
 def stored_once(m):
-    """Identical pages take their place in a full checkpoint once: 16 MiB of copies of noise cost next to nothing, and come back."""
-    steps.boot(m)
+    """Identical pages take their place in a checkpoint once, full or incremental: copies of noise cost next to nothing, and come back."""
+    steps.boot(m, store=("--store", "384", "--format"))
     m.guest.run("dd if=/dev/urandom of=/tmp/noise bs=1M count=8 2>/dev/null", 30 * m.slow)
     one = steps.checkpoint(m)
     m.guest.run("cp /tmp/noise /tmp/a && cp /tmp/noise /tmp/b", 30 * m.slow)
@@ -101,6 +101,18 @@ def stored_once(m):
     m.guest.run("rm /tmp/noise /tmp/a /tmp/b", 30 * m.slow)
     steps.restore(m)
     check(m.guest.run("md5sum /tmp/noise /tmp/a /tmp/b", 30 * m.slow) == sums, "the files differ after the restore")
+    for native in (False, True):
+        if native:
+            steps.to_native(m)
+        steps.checkpoint(m)
+        m.guest.run("dd if=/dev/urandom of=/tmp/c bs=1M count=8 2>/dev/null && cp /tmp/c /tmp/d && cp /tmp/c /tmp/e", 30 * m.slow)
+        row = steps.checkpoint(m)
+        check(row["kind"] == "incremental" and row["pages"] > 6000, f"24 MiB were written: {row}")
+        check(row["bytes"] < 12 * MIB, f"native={native}: of 24 MiB, 16 are copies: {row}")
+        sums = m.guest.run("md5sum /tmp/c /tmp/d /tmp/e", 30 * m.slow)
+        m.guest.run("rm /tmp/c /tmp/d /tmp/e", 30 * m.slow)
+        steps.restore(m)
+        check(m.guest.run("md5sum /tmp/c /tmp/d /tmp/e", 30 * m.slow) == sums, f"native={native}: the files differ after the restore")
 
 
 @scenario(rigs=("qemu",), timeout=120, alone=("qemu",))

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Pages that are the same: all of them are found in order, zero and unknown ones are not linked, and what was in the
    memory before, or a head table that is too small, makes no link that is not one of twins. */
-/* UNITS: ckpt/twins.c ckpt/pages.c ckpt/format.c ckpt/hash.c */
-/* LIBS: -llz4 */
+/* UNITS: ckpt/twins.c ckpt/hash.c */
 #include "ckpt/twins.h"
 #include "unit.h"
 
@@ -13,7 +12,8 @@
 #define HOLE_END 260u
 
 static uint8_t memory[PAGES][PAGE_BYTES] ALIGNED(64);
-static struct hash128 link[PAGES];
+static struct hash128 hash[PAGES];
+static uint32_t next[PAGES];
 static uint32_t head[4 * PAGES];
 static struct twins t;
 
@@ -26,18 +26,25 @@ static bool looked_at(unsigned page)
 static void fresh(unsigned seed)
 {
     srand(seed);
-    memset(link, 0x11, sizeof link); /* a link to page 0x11..., if it were believed */
+    memset(next, 0x11, sizeof next); /* a link to page 0x11..., if it were believed */
+    memset(hash, 0x11, sizeof hash);
     memset(head, 0x01, sizeof head);
     for (unsigned p = 0; p < PAGES; p++)
         memset(memory[p], rand() % 40, PAGE_BYTES);
 }
 
+static void look(unsigned page)
+{
+    hash[page] = memory[page][0] ? hash128(memory[page], PAGE_BYTES) : (struct hash128){0, 0};
+    twins_look(&t, page);
+}
+
 static void look_at_all(size_t head_bytes, unsigned end)
 {
-    twins_begin(&t, link, head, head_bytes);
+    twins_begin(&t, hash, next, PAGES, head, head_bytes);
     for (unsigned p = 0; p < end; p++)
         if (looked_at(p))
-            twins_look(&t, p, memory[p]);
+            look(p);
 }
 
 static unsigned next_same(unsigned page, unsigned end)
@@ -87,14 +94,16 @@ START_TEST(unknown_and_zero_are_alone)
     memset(memory[20], 0x55, PAGE_BYTES);
     memset(memory[21], 0x55, PAGE_BYTES);
     memset(memory[22], 0x55, PAGE_BYTES);
-    twins_begin(&t, link, head, sizeof head);
+    twins_begin(&t, hash, next, PAGES, head, sizeof head);
     for (unsigned p = 0; p < 30; p++)
-        twins_look(&t, p, p == 21 ? NULL : memory[p]);
+        if (p != 21)
+            look(p);
     ck_assert_uint_eq(twins_next(&t, 7), 0);
     ck_assert_uint_eq(twins_next(&t, 20), 22);
     ck_assert_uint_eq(twins_next(&t, 21), 0);
-    ck_assert_uint_eq(twins_next(&t, 30), 0); /* not looked at */
-    twins_begin(&t, link, head, sizeof head);
+    ck_assert_uint_eq(twins_next(&t, 30), 0);    /* not looked at */
+    ck_assert_uint_eq(twins_next(&t, PAGES), 0); /* not there */
+    twins_begin(&t, hash, next, PAGES, head, sizeof head);
     ck_assert_uint_eq(twins_next(&t, 20), 0);
 }
 END_TEST
