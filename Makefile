@@ -67,11 +67,12 @@ libs: $(IMAGE_LIBS) ## the image's libraries (newlib, LZ4, Zydis, mbedtls) from 
 # What runs once, or waits for a device anyway, is compiled for size; so is the console, where -O2 saves no more than a few dozen instructions of
 # an enter or a leave. The rest of the door (kernel/door.ld) is not.
 SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c drivers/io.c drivers/lapic.c,$(wildcard boot/*.c ckpt/*.c drivers/*.c)) \
-  vmx/caps.c vmx/vmx.c vmx/decode.c vmx/entry_check.c $(wildcard svm/*.c) ept/second_level.c ept/mtrr.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
+  vmx/caps.c vmx/decode.c vmx/entry_check.c $(wildcard svm/*.c) ept/second_level.c ept/mtrr.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
   report.c json.c options.c checkpoint.c saving.c bus_masters.c dma_watch.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c policy.c live.c \
-  merging.c store_key.c screen.c native_start.c settle.c timebase.c cpus.c paging.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c log.c \
-  console_help.c newlib_glue.c panic.c base.c console.c console_tx.c console_irq.c command.c line_editor.c digest.c backend_choice.c icr.c str.c state.c gateway_install.c)) ept/track.c $(wildcard ept/codec_*.c)
+  merging.c store_key.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c log.c \
+  console_help.c newlib_glue.c panic.c base.c console.c console_tx.c console_irq.c command.c line_editor.c digest.c backend_choice.c icr.c str.c)) ept/track.c $(wildcard ept/codec_*.c)
 $(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
+$(B)/obj/kernel/gateway_install.o $(B)/obj/kernel/paging.o $(B)/obj/vmx/vmx.o: SIZE := -Os
 # XXH3: the loop over a stripe's lanes unrolled, for all that is hashed is pages; but not every function inlined into every other
 # (`./sojourn bench hash_bytes_per_insn`).
 $(B)/obj/ckpt/hash.o: SIZE := -DXXH_NO_INLINE_HINTS=1 -fpeel-loops -fno-inline-functions -fno-inline-small-functions

@@ -38,7 +38,7 @@ static unsigned pages(void)
     return 1 + gateway_data_pages(cpu_count);
 }
 
-static uint64_t page_pa(unsigned i)
+static inline __attribute__((always_inline)) uint64_t page_pa(unsigned i)
 {
     return i == 0 ? code_pa : data_pa + (i - 1) * PAGE_BYTES;
 }
@@ -167,7 +167,7 @@ static void write_entries(void)
     entry[0] = gateway_table_entry(virt_to_phys(tables[p->level - 2]).v);
 }
 
-static inline bool entry_is_ours(const uint64_t *entries, unsigned i)
+static inline __attribute__((always_inline)) bool entry_is_ours(const uint64_t *entries, unsigned i)
 {
     uint64_t ours = guest.plan.level == 1 ? page_pa(i) : virt_to_phys(tables[guest.plan.level - 2]).v;
     uint64_t entry = bridge_wanted() ? bridge_entry(i) : entries[i];

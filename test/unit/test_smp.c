@@ -45,6 +45,7 @@ static uint32_t tell, absentee; /* absentee: the clock goes on once everybody el
 static jmp_buf leader_froze;
 static time_t test_end;
 static bool running; /* the threads */
+static volatile bool rest_open;
 
 /* The test's own stack is in no window. */
 static struct cpu *thread_cpu(void)
@@ -60,6 +61,11 @@ static void take_nmi(struct cpu *c)
 {
     if (__atomic_exchange_n(&nmi[c->index], 0, __ATOMIC_SEQ_CST))
         __atomic_fetch_add(&c->vcpu.host_nmi, 1, __ATOMIC_SEQ_CST);
+}
+
+bool digest_rest_is_open(void)
+{
+    return rest_open;
 }
 
 void traps_take_nmi(void)
@@ -164,6 +170,7 @@ static void set_up(void)
     stop = stops = depth = missing = order = 0;
     frozen = 0;
     tell = absentee = stray = 0;
+    rest_open = true;
     env_clock_us = 0;
     test_end = time(NULL) + WAIT_S;
     env_clock_step_us = 0;
@@ -353,6 +360,7 @@ static __attribute__((no_sanitize("address"))) enum err meets_damage(struct cpu 
 START_TEST(an_order_that_meets_damage_ends)
 {
     set_up();
+    rest_open = false;
     launch(IN_GUEST);
     for (uint32_t whose = 0; whose < CPUS; whose++) {
         for (uint32_t i = 0; i < CPUS; i++) {
