@@ -11,7 +11,7 @@
 
 #define MIB (1ull << 20)
 #define HIDDEN_BASE_BYTES (8 * MIB)
-#define HIDDEN_RAM_SHARE 100
+#define HIDDEN_RAM_SHARE 80
 
 /* How much a type forbids: RAM can be used, ACPI data freed later, reserved never. */
 static unsigned caution(uint32_t type)

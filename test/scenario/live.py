@@ -219,3 +219,20 @@ def told_by_fault(m):
     """No dirty bits (Sandy Bridge)."""
     steps.boot(m, options=VIRTUAL, cpu="corei7_sandy_bridge_2600k", mem_mib=128)
     told(m, "fault")
+
+
+@scenario(rigs=("qemu",), timeout=180, long=True)
+def much_memory(m):
+    """8 GiB, with a hole of 2 GiB in it: the hidden range has room for all that is kept of each page, and no more than it may."""
+    steps.boot(m, mem_mib=8192, store=("--store", "384", "--format"))
+    now = steps.status(m)
+    check(now["hidden_bytes"] <= 12 * MIB + 8192 * MIB * 15 // 1000, f"hidden: {now['hidden_bytes']}")
+    steps.checkpoint(m)
+    row = steps.checkpoint(m)
+    check(row["kind"] == "incremental", f"not incremental: {row}")
+    steps.to_native(m)
+    m.guest.work_start("mib=16")
+    row = steps.checkpoint(m)
+    check(row["kind"] == "incremental", f"not incremental: {row}")
+    steps.restore(m)
+    m.guest.work_check()

@@ -15,10 +15,10 @@ static const struct {
     uint64_t usable, hidden, base;
 } real[] = {
     {"test/data/e820-qemu-256.txt", 0x9f000 + 0xfedf000, 12 * MIB, 0xfe00000 - 12 * MIB},
-    {"test/data/e820-qemu-2048.txt", 0x9f000 + 0x7fedf000, 30 * MIB, 0x7fe00000 - 30 * MIB},
-    {"test/data/e820-qemu-6144.txt", 0x9f000 + 0x7fedf000 + 0x100000000, 70 * MIB, 0x7fe00000 - 70 * MIB},
+    {"test/data/e820-qemu-2048.txt", 0x9f000 + 0x7fedf000, 34 * MIB, 0x7fe00000 - 34 * MIB},
+    {"test/data/e820-qemu-6144.txt", 0x9f000 + 0x7fedf000 + 0x100000000, 86 * MIB, 0x7fe00000 - 86 * MIB},
     {"test/data/e820-bochs-256.txt", 0x9f000 + 0xfef0000, 12 * MIB, 0xfe00000 - 12 * MIB},
-    {"test/data/e820-laptop.txt", 0, 90 * MIB, 0xda800000 - 90 * MIB},
+    {"test/data/e820-laptop.txt", 0, 110 * MIB, 0xda800000 - 110 * MIB},
 };
 
 static void load(const char *file)
@@ -63,10 +63,10 @@ END_TEST
 START_TEST(hidden_rule)
 {
     ck_assert_uint_eq(memmap_hidden_bytes(0), 8 * MIB);
-    ck_assert_uint_eq(memmap_hidden_bytes(100), 10 * MIB);
-    ck_assert_uint_eq(memmap_hidden_bytes(200 * MIB), 10 * MIB);
-    ck_assert_uint_eq(memmap_hidden_bytes(200 * MIB + 100), 12 * MIB);
-    ck_assert_uint_eq(memmap_hidden_bytes(51200 * MIB), 520 * MIB);
+    ck_assert_uint_eq(memmap_hidden_bytes(80), 10 * MIB);
+    ck_assert_uint_eq(memmap_hidden_bytes(160 * MIB), 10 * MIB);
+    ck_assert_uint_eq(memmap_hidden_bytes(160 * MIB + 80), 12 * MIB);
+    ck_assert_uint_eq(memmap_hidden_bytes(51200 * MIB), 648 * MIB);
 }
 END_TEST
 
