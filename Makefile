@@ -72,7 +72,7 @@ SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c drivers/io.c dri
   merging.c store_key.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c log.c \
   console_help.c newlib_glue.c panic.c base.c console.c console_tx.c console_irq.c command.c line_editor.c digest.c backend_choice.c icr.c str.c)) ept/track.c $(wildcard ept/codec_*.c)
 $(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
-$(B)/obj/kernel/gateway_install.o $(B)/obj/kernel/paging.o $(B)/obj/vmx/vmx.o: SIZE := -Os
+$(B)/obj/kernel/traps.o $(B)/obj/kernel/gateway_install.o $(B)/obj/kernel/paging.o $(B)/obj/vmx/vmx.o: SIZE := -Os
 # XXH3: the loop over a stripe's lanes unrolled, for all that is hashed is pages; but not every function inlined into every other
 # (`./sojourn bench hash_bytes_per_insn`).
 $(B)/obj/ckpt/hash.o: SIZE := -DXXH_NO_INLINE_HINTS=1 -fpeel-loops -fno-inline-functions -fno-inline-small-functions

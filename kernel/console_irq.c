@@ -327,6 +327,8 @@ void console_irq_refuse(enum err e)
     for (size_t i = 0; line && i < ARRAY_LEN(parts); i++)
         for (const char *p = parts[i]; *p; p++)
             send_byte((uint8_t)*p);
+    if (line)
+        digest_told();
     if (uart.port)
         transmit();
 }

@@ -10,12 +10,16 @@
 void digest_seal_image(void);
 /* At each way in, before anything else: what is needed to answer the door; from a 32-bit guest, the bridge, too. */
 bool digest_check_door(bool bridge_too) MUST_USE;
-/* Once digest_open_rest() has failed: may the guest be left? */
-bool digest_check_way_out(void) MUST_USE;
-/* The way out, all other code, and the constants: checked once after each native interval, then it may run. False: it changed. */
+/* Before a visit ends that has not opened the rest. False: the way out was changed, and was put back. So it stays until
+   digest_told(). */
+bool digest_mend_way_out(void);
+/* The way out, the constants and all other code: checked once after each native interval, then it may run. False: one of
+   them was changed; the way out was put back, as above. */
 bool digest_open_rest(void) MUST_USE;
+/* A line was answered with E_DIGEST: the next is judged by what is there then. */
+void digest_told(void);
 bool digest_rest_is_open(void);
-/* For virt_env.exited: the rest is opened, or if it was changed, the way out is intact. Else it does not return. */
+/* For virt_env.exited: the rest is opened, or at least the way out is as it was. Else it does not return. */
 void digest_after_exit(void);
 /* Right before the guest gets the CPU: from now on it may not run unchecked. */
 void digest_close_rest(void);

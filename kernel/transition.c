@@ -572,6 +572,7 @@ static _Noreturn void visit_entry(void)
         adopt(c);
     if (!whole) {
         /* Not many more instructions than needed to go back: the image cannot be trusted. */
+        digest_mend_way_out();
         if (narrow)
             note_whose_nmi(c);
         note_damage(c);
@@ -597,5 +598,7 @@ static _Noreturn void visit_entry(void)
             c->vcpu.nmi_pending = true;
         transition_become_virtual(c);
     }
+    if (!digest_rest_is_open() && !digest_mend_way_out())
+        note_damage(c);
     visit_resume(c);
 }

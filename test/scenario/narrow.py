@@ -125,7 +125,7 @@ def narrow_damaged(m):
     """Sojourn's code is changed while all CPUs are native: in each mode an enter is refused, and the guest goes on."""
     cpus = CPUS[m.rig]
     start(m, cpus)
-    places = [steps.physical(m, symbol) for symbol in ("state_capture_msrs", "bridge_sort_nmi", "ahci_begin")]
+    *places, way_out = [steps.physical(m, symbol) for symbol in ("state_capture_msrs", "bridge_sort_nmi", "ahci_begin", "visit_resume")]
     for number in range(len(MODES)):
         mode(m, number)
         steps.to_native(m)
@@ -134,5 +134,7 @@ def narrow_damaged(m):
             for _ in range(2):
                 steps.refused(m, "enter", "E_DIGEST")
             flip(m, place)
+        flip(m, way_out)  # put back by itself
+        steps.refused(m, "enter", "E_DIGEST")
         check(not m.virtualization_on(), "damaged, but virtualization is on")
         hold(m, 1, f"{MODES[number]}, damaged before", lambda: steps.to_virtual(m), native=False, nmis=1, cpus=cpus)

@@ -129,6 +129,14 @@ def damaged_image(m):
     check(do(m, "count") == 0, "the guest was given Sojourn's NMIs")
     do(m, f"flip {rest}")
     still_works(m)
+    # Nothing could take the place of what leaves it and goes back: refused all the same, and put back, so that the next goes well.
+    for command in ("enter", "status"):
+        for changed in ("transition_go_native", "visit_resume", "console_irq_refuse", "texts"):
+            do(m, f"flip {steps.physical(m, changed)}")
+            steps.refused(m, command, "E_DIGEST")
+            machine.wait_until("the guest is left again", 10 * m.slow, lambda: not m.virtualization_on())
+            check(do(m, "count") == 0, "the guest was given Sojourn's NMIs")
+            still_works(m)
     # Refused for another reason, for which there is no log any more: the command that got that far ends, too.
     do(m, "idt")
     do(m, f"flip {rest}")
@@ -164,7 +172,7 @@ def refused_for_other(m, command, code, mode):
 def damaged_image_several(m):
     """The same with several CPUs: all of them are left again."""
     start(m, cpus=SEVERAL[m.rig])
-    rest = steps.physical(m, "ahci_begin")
+    rest, way_out = (steps.physical(m, symbol) for symbol in ("ahci_begin", "transition_go_native"))
     steps.to_native(m)
     before = steps.status(m)["transitions"]["enter"]
     do(m, f"flip {rest}")
@@ -179,6 +187,11 @@ def damaged_image_several(m):
     do(m, f"flip {rest}")
     still_works(m)
     check(steps.status(m)["transitions"]["enter"] == before + 4, "not the three enters that were to be undone, and one more")
+    do(m, f"flip {way_out}")
+    steps.refused(m, "enter", "E_DIGEST")
+    machine.wait_until("every CPU is left again", 10 * m.slow, lambda: not m.virtualization_on())
+    check(do(m, "count") == 0, "the guest was given Sojourn's NMIs")
+    still_works(m)
 
 
 @scenario(timeout=60, long=("bochs",))
