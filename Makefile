@@ -70,9 +70,9 @@ SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c drivers/io.c dri
   vmx/caps.c vmx/decode.c vmx/entry_check.c $(wildcard svm/*.c) ept/second_level.c ept/mtrr.c $(wildcard $(addprefix kernel/,auto.c auto_plan.c host_timer.c tsc_debt.c iowatch.c hidden_access.c wallclock.c \
   report.c json.c options.c checkpoint.c saving.c bus_masters.c dma_watch.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c policy.c live.c \
   merging.c store_key.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c log.c \
-  console_help.c newlib_glue.c panic.c base.c console.c console_tx.c console_irq.c command.c line_editor.c digest.c backend_choice.c icr.c str.c)) ept/track.c $(wildcard ept/codec_*.c)
+  console_help.c newlib_glue.c panic.c base.c console.c console_tx.c console_irq.c command.c line_editor.c digest.c backend_choice.c icr.c str.c turns.c)) ept/track.c $(wildcard ept/codec_*.c)
 $(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
-$(B)/obj/kernel/traps.o $(B)/obj/kernel/gateway_install.o $(B)/obj/kernel/paging.o $(B)/obj/vmx/vmx.o: SIZE := -Os
+$(B)/obj/kernel/traps.o $(B)/obj/kernel/transition.o $(B)/obj/kernel/nmi.o $(B)/obj/kernel/gateway_install.o $(B)/obj/kernel/paging.o $(B)/obj/vmx/vmx.o: SIZE := -Os
 # XXH3: the loop over a stripe's lanes unrolled, for all that is hashed is pages; but not every function inlined into every other
 # (`./sojourn bench hash_bytes_per_insn`).
 $(B)/obj/ckpt/hash.o: SIZE := -DXXH_NO_INLINE_HINTS=1 -fpeel-loops -fno-inline-functions -fno-inline-small-functions

@@ -17,6 +17,10 @@
 #define DRIFT_SHIFT 10
 #define DRIFT_MIN_US 1000u
 
+/* Who reads 32 bits of the HPET, as Linux does, takes a step of half of them or more for one back, and its clock stands still
+   until that is made up for: 150 s. So it sees a gap shorter by as much, with another half for what it did not look. */
+#define LONG_GAP MASK(31, 30)
+
 /* A span of time as whole seconds and femtoseconds: fits 64-bit arithmetic whatever the clock. */
 struct span {
     uint64_t s, fs;
@@ -117,14 +121,14 @@ static void plan_in_place(const struct dev_clock_sample *cut, const struct dev_c
         plan->hpet = cut->hpet;
         return;
     }
-    uint64_t expected = (cut->hpet + span_to_hpet(passed, cut->hpet_period_fs)) & plan->hpet_mask;
+    uint64_t moved = span_to_hpet(passed, cut->hpet_period_fs);
+    uint64_t expected = (cut->hpet + (moved & ~LONG_GAP)) & plan->hpet_mask;
     uint64_t off = (now->hpet - expected) & plan->hpet_mask;
     if (off > plan->hpet_mask / 2) /* behind */
         off = (expected - now->hpet) & plan->hpet_mask;
     struct span slack = {0, FS_PER_NS * 1000 * DRIFT_MIN_US};
-    uint64_t tolerated = span_to_hpet(passed, cut->hpet_period_fs) >> DRIFT_SHIFT;
-    tolerated += span_to_hpet(slack, cut->hpet_period_fs);
-    bool in_step = now->hpet_running && off <= tolerated;
+    uint64_t tolerated = (moved >> DRIFT_SHIFT) + span_to_hpet(slack, cut->hpet_period_fs);
+    bool in_step = now->hpet_running && off <= tolerated && !(moved & LONG_GAP);
     /* A wide counter must not have gone back behind the cut, drift or not. */
     if (cut->hpet_bits == 64 && now->hpet < cut->hpet)
         in_step = false;

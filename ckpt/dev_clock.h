@@ -4,7 +4,8 @@
    amounts. The ACPI PM timer cannot be set, so it leads:
      cold      the guest goes on at the cut; TSC and HPET are set to their value at the cut plus the time the PM timer
                appears to have moved, (pm_now - pm_cut) mod its width;
-     in place  all three kept counting: the TSC is left alone, and the HPET only set if it did not keep step with it. If
+     in place  all three kept counting: the TSC is left alone, and the HPET only set if it did not keep step with it, or
+               if so much time has passed that a clock made of 32 bits of it would stand still. If
                the TSC is behind the cut (it was set in between), this is handled as cold.
    No division wider than 64 bits: results are exact to a tick, times to a picosecond. */
 #ifndef SOJOURN_CKPT_DEV_CLOCK_H

@@ -134,8 +134,8 @@ static bool comes_twice(const uint8_t *payload, uint32_t i, const struct disk_pa
 
 /* The runs at the start of a payload that is long enough for them: ascending from *next on (NULL: in any order, but no
    page twice), in RAM, not hidden. */
-static bool runs_sane(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
-                      uint64_t *next, uint64_t *pages)
+static SELDOM bool runs_sane(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
+                             uint64_t *next, uint64_t *pages)
 {
     *pages = 0;
     for (uint32_t i = 0; i < record->runs; i++) {
@@ -150,8 +150,8 @@ static bool runs_sane(const struct ckpt_layout *layout, const struct disk_record
     return true;
 }
 
-enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
-                       uint64_t *floor, uint8_t *out)
+SELDOM enum err extent_unpack(const struct ckpt_layout *layout, const struct disk_record *record,
+                              const uint8_t *payload, uint64_t *floor, uint8_t *out)
 {
     uint64_t pages, next = floor ? *floor : 0;
     if (record->pages == 0 || record->pages > EXTENT_PAGES_MAX || record->runs == 0 || record->runs > record->pages ||
@@ -195,8 +195,8 @@ bool zero_runs_add(struct zero_runs *z, uint64_t page)
     return true;
 }
 
-enum err zero_runs_check(const struct ckpt_layout *layout, const struct disk_record *record, const uint8_t *payload,
-                         uint64_t *floor, uint64_t *pages)
+SELDOM enum err zero_runs_check(const struct ckpt_layout *layout, const struct disk_record *record,
+                                const uint8_t *payload, uint64_t *floor, uint64_t *pages)
 {
     uint64_t next = *floor;
     if (record->flags != RECORD_FLAG_ZERO || record->pages || record->runs == 0 || record->runs > EXTENT_PAGES_MAX ||

@@ -122,15 +122,14 @@ static void do_status(struct status_report *r)
 
 static enum err do_enter(char *text, size_t len)
 {
-    if (guest.entered_ahead) { /* done when this line was seen (kernel/transition.c) */
-        guest.entered_ahead = false;
-        return E_OK;
-    }
+    bool ahead = guest.entered_ahead; /* done when this line was seen (kernel/transition.c) */
+    guest.entered_ahead = false;
     if (guest.run != GUEST_RUNNING)
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
     guest.want = MODE_VIRTUAL;
     if (guest.mode == MODE_VIRTUAL) {
-        (void)str_format(text, len, "the guest is virtual already");
+        if (!ahead)
+            (void)str_format(text, len, "the guest is virtual already");
         return E_OK;
     }
     enum err e = transition_enter();

@@ -29,6 +29,7 @@
 #include "kernel/startup.h"
 #include "kernel/state.h"
 #include "kernel/transition.h"
+#include "kernel/turns.h"
 #include "kernel/wallclock.h"
 #include "log.h"
 #include "str.h"
@@ -38,7 +39,6 @@
 #define CUT_TIMEOUT_US 1000000u
 #define CUT_TRIES_MIN 50u
 #define CUT_STEP_US 2000u
-#define TURN_MAX_US 5000u
 #define DISK_TURN_US 1000u
 #define OPEN_TURN_US 200u
 #define DISK_POLL_US 10u
@@ -50,11 +50,6 @@ static void *page_buffer;
 static uint64_t made_here[64];
 static unsigned made_count;
 static struct checkpoint_times last_times;
-/* A checkpoint that is written in turns with the guest: when this turn of the host's began, how many bytes of memory were
-   done then, and how long the guest's last turn was. */
-struct breath {
-    uint64_t since, done, turn_us;
-};
 struct page_source {
     uint64_t twin; /* the page that may be the same as the last one, 0: none */
     bool compare;  /* when all are taken: do they have this stamp? */
@@ -199,23 +194,20 @@ static void note_stop(uint64_t start, uint64_t start_tsc)
     guest.stop_max_us = max_u64(guest.stop_max_us, guest.stop_last_us);
 }
 
-/* After an extent: half of this CPU's time is the guest's, or more if rate= says so. */
+/* After an extent. A guest that halts gives the rest of its turn back. */
 static void breathe(void *ctx, uint64_t done, uint64_t total)
 {
-    struct breath *b = ctx;
+    struct turns *t = ctx;
     (void)total;
-    uint64_t begin = clock_us(), worked = begin - b->since, rate = machine.options.rate_mib_s;
-    if (worked < b->turn_us && !rate && !live_pressed())
+    uint64_t begin = clock_us(), rate = machine.options.rate_mib_s;
+    uint64_t pause = turns_pause(t, begin, done, rate, live_pressed());
+    if (!pause)
         return;
-    uint64_t due = rate && done > b->done ? (done - b->done) * 1000000 / (rate << 20) : 0;
-    uint64_t pause = max_u64(worked, due > worked ? due - worked : 0);
     uint64_t end = deadline_in_us(pause);
     do
         run_on(pause);
     while (rate && !deadline_passed(end) && guest.run == GUEST_RUNNING && !live_pressed());
-    b->done = done;
-    b->since = clock_us();
-    b->turn_us = min_u64(b->since - begin, TURN_MAX_US);
+    turns_back(t, begin, clock_us());
 }
 
 /* The guest stood still, its devices perhaps not. */
@@ -316,11 +308,11 @@ static void open_again(void)
 
 const struct ckpt_progress *saving_turns_begin(void)
 {
-    static struct breath breath;
-    static const struct ckpt_progress turns = {breathe, &breath};
+    static struct turns t;
+    static const struct ckpt_progress turns = {breathe, &t};
     if (guest.mode != MODE_VIRTUAL || guest.run != GUEST_RUNNING || !(run_has_timer() || host_timer_start()))
         return NULL;
-    breath = (struct breath){.since = clock_us()};
+    turns_begin(&t, clock_us(), cpu_count);
     checkpoint_store()->part.dev->idle = turn_while_disk_works;
     return &turns;
 }

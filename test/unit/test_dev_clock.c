@@ -93,14 +93,14 @@ START_TEST(in_place_touches_nothing_that_kept_step)
 {
     struct dev_clock_sample cut = sample(3, 2, 0, 1), now = cut;
     struct dev_clock_plan plan;
-    now.tsc += cut.tsc_hz * 3600;
-    now.hpet += 100000000ull * 3600 + 5000;
+    now.tsc += cut.tsc_hz * 3440;
+    now.hpet += 100000000ull * 3440 + 5000;
     now.pm = 17;
     ck_assert_int_eq(dev_clock_plan(&cut, &now, true, 0, &plan, why, sizeof why), E_OK);
     ck_assert(!plan.cold && !plan.set_hpet);
     ck_assert_uint_eq(plan.tsc, now.tsc);
     ck_assert_uint_eq(plan.hpet, now.hpet);
-    ck_assert_uint_eq(plan.advance_us / 1000000, 3600);
+    ck_assert_uint_eq(plan.advance_us / 1000000, 3440);
     ck_assert_uint_eq(dev_clock_tsc_at(&plan, now.tsc + 1234), now.tsc + 1234);
     ck_assert_uint_eq(dev_clock_hpet_at(&plan, now.tsc + cut.tsc_hz), now.hpet + 100000000);
 }
@@ -116,6 +116,29 @@ START_TEST(in_place_32_bit_hpet_wraps)
     ck_assert_int_eq(dev_clock_plan(&cut, &now, true, 0, &plan, why, sizeof why), E_OK);
     ck_assert(!plan.set_hpet);
     ck_assert_uint_eq(dev_clock_hpet_at(&plan, now.tsc + cut.tsc_hz * 50), (uint32_t)(now.hpet + 5000000000ull));
+}
+END_TEST
+
+START_TEST(in_place_no_long_step_in_32_bits)
+{
+    unsigned set = 0;
+    for (unsigned n = 0; n < 40000; n++) {
+        struct dev_clock_sample cut = sample(3, 2, 0, n & 1), now = cut;
+        struct dev_clock_plan plan;
+        uint64_t ms = rnd() % (n & 2 ? 20000000 : 60000), moved = 100000 * ms;
+        now.tsc += cut.tsc_hz / 1000 * ms;
+        now.hpet = (now.hpet + moved) & MASK(cut.hpet_bits - 1, 0);
+        ck_assert_int_eq(dev_clock_plan(&cut, &now, true, 0, &plan, why, sizeof why), E_OK);
+        ck_assert_uint_eq(plan.tsc, now.tsc);
+        ck_assert_uint_eq(plan.set_hpet, (uint32_t)moved >> 30 != 0);
+        uint32_t step = (uint32_t)(plan.hpet - cut.hpet);
+        ck_assert_uint_lt(step, BIT(30));
+        ck_assert_uint_le(step, moved);
+        ck_assert(cut.hpet_bits == 32 || (plan.hpet - cut.hpet) >> 32 == moved >> 32);
+        set += plan.set_hpet;
+    }
+    ck_assert_uint_gt(set, 10000);
+    ck_assert_uint_lt(set, 39000);
 }
 END_TEST
 
@@ -234,6 +257,7 @@ static Suite *suite(void)
     tcase_add_test(c, cold_elapsed_time_keeps_the_phase);
     tcase_add_test(c, in_place_touches_nothing_that_kept_step);
     tcase_add_test(c, in_place_32_bit_hpet_wraps);
+    tcase_add_test(c, in_place_no_long_step_in_32_bits);
     tcase_add_test(c, in_place_hpet_reset_or_stopped_is_set);
     tcase_add_test(c, never_backwards);
     tcase_add_test(c, after_the_tsc_is_written_it_is_the_reference);
