@@ -20,6 +20,7 @@
 #include "kernel/guest.h"
 #include "kernel/host_timer.h"
 #include "kernel/merging.h"
+#include "kernel/saving.h"
 #include "log.h"
 #include "str.h"
 
@@ -28,7 +29,8 @@
 #define KEEP_LEAST 2u    /* the newest may hold the fault already */
 #define AGAIN_US 10000u  /* while a command of the console is under way */
 #define LOOK_US 1000000u /* is the timer still ours? At exits that there are anyway */
-#define LOST_US 200000u  /* its NMI was one with another */
+#define PATIENCE_MAX_US 60000000u
+#define LOST_US 200000u /* its NMI was one with another */
 
 static struct auto_report a; /* every_s 0: off */
 static uint64_t due_us;
@@ -68,6 +70,7 @@ static void take(void)
     struct ckpt_result result = {0};
     struct store *s = checkpoint_store();
     bool full = s && auto_plan_full(store_chain_length(s, STORE_LATEST), a.keep);
+    saving_patience_us = min_u64(a.every_s * US_PER_S / 2, PATIENCE_MAX_US);
     enum err e = checkpoint_save("auto", full, ENTRY_FLAG_AUTOMATIC, &result, why, sizeof why);
     if (e)
         refused(e, why[0] ? why : err_text(e));
@@ -79,6 +82,7 @@ static void take(void)
         merging_shorten(KEEP_LEAST, KEEP_LEAST + 1);
     else if (s && !e)
         merging_shorten(a.keep, auto_plan_most(a.keep));
+    saving_patience_us = 0;
     due_us = auto_plan_next(due_us, clock_us(), a.every_s * US_PER_S);
 }
 
@@ -101,7 +105,9 @@ void auto_look(void)
     }
     enum err e = host_timer_runs() && !host_timer_intact() ? E_NOTIMER : E_OK;
     uint64_t now = clock_us();
-    if (!e && now >= due_us && !console_busy() && (!host_timer_armed() || now >= due_us + LOST_US))
+    /* A native guest is sent a lost one on the way out of a visit. */
+    bool lost = guest.mode == MODE_VIRTUAL && now >= due_us + LOST_US;
+    if (!e && now >= due_us && !console_busy() && (!host_timer_armed() || lost))
         take();
     if (!e)
         e = arm();

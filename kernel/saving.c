@@ -50,6 +50,7 @@ static void *page_buffer;
 static uint64_t made_here[64];
 static unsigned made_count;
 static struct checkpoint_times last_times;
+uint64_t saving_patience_us;
 struct page_source {
     uint64_t twin; /* the page that may be the same as the last one, 0: none */
     bool compare;  /* when all are taken: do they have this stamp? */
@@ -312,7 +313,10 @@ const struct ckpt_progress *saving_turns_begin(void)
     static const struct ckpt_progress turns = {breathe, &t};
     if (guest.mode != MODE_VIRTUAL || guest.run != GUEST_RUNNING || !(run_has_timer() || host_timer_start()))
         return NULL;
-    turns_begin(&t, clock_us(), cpu_count);
+    uint32_t its = 0;
+    for (uint32_t i = 0; i < cpu_count; i++)
+        its += cpus[i]->place == CPU_GUEST;
+    turns_begin(&t, clock_us(), its, saving_patience_us);
     checkpoint_store()->part.dev->idle = turn_while_disk_works;
     return &turns;
 }

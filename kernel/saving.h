@@ -10,6 +10,9 @@ enum err saving_init(const struct ckpt_layout *layout) MUST_USE;
 /* Was this checkpoint taken since the machine was switched on? Then clocks that cannot be written have run on from it. */
 bool saving_made_here(uint64_t id);
 
+/* For so long nobody waits for a checkpoint that begins: the guest loses a tenth of its progress, not half of this CPU's. */
+extern uint64_t saving_patience_us;
+
 /* Around a long work on the store: the guest, if it is virtual, has turns on this CPU, whenever the returned progress is told or the
    disk is waited for. If there is no timer to come back by, it has none. */
 const struct ckpt_progress *saving_turns_begin(void);

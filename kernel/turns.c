@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pure. See turns.h. The guest keeps all but one share of its CPUs' time, and at least half of this CPU, or more if rate=
-   says so. What takes long gets that half, so that it ends. */
+/* Pure. See turns.h. The guest has half of this CPU, or more if rate= says so. As long as nobody waits it keeps all but one
+   share of the time of all its CPUs, if that is more. */
 #include "kernel/turns.h"
 
 #include "bits.h"
 
 #define TURN_MAX_US 5000u
-#define PATIENCE_US 60000000u
 /* One share is the host's. With what the turns cost the guest besides, that is less than a tenth (`./sojourn bench
    saving_slowdown`). */
 #define SHARES 14u
 #define US_PER_S 1000000u
 #define MIB_SHIFT 20
 
-void turns_begin(struct turns *t, uint64_t now, uint32_t cpus)
+void turns_begin(struct turns *t, uint64_t now, uint32_t cpus, uint64_t patience_us)
 {
     *t = (struct turns){
-        .since = now, .patient_until_us = now + PATIENCE_US, .guest_parts = max_u64((SHARES + cpus - 1) / cpus, 2) - 1};
+        .since = now, .patient_until_us = now + patience_us, .guest_parts = max_u64((SHARES + cpus - 1) / cpus, 2) - 1};
 }
 
 uint64_t turns_pause(struct turns *t, uint64_t now, uint64_t done, uint64_t rate, bool hurry)

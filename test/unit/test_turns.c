@@ -8,13 +8,14 @@
 
 #define STEP_US 700u /* an extent */
 #define MIB (1ull << 20)
+#define PATIENCE_US 60000000u
 
 /* The host works in steps until `work_us` of it are done, and the guest uses all it gets; all the time that took. */
-static uint64_t whole(uint32_t cpus, uint64_t work_us, uint64_t rate, uint64_t done_per_step)
+static uint64_t whole(uint32_t cpus, uint64_t patience_us, uint64_t work_us, uint64_t rate, uint64_t done_per_step)
 {
     struct turns t;
     uint64_t now = 1000, done = 0, longest = 0, worked = 0;
-    turns_begin(&t, now, cpus);
+    turns_begin(&t, now, cpus, patience_us);
     for (uint64_t at = 0; at < work_us; at += STEP_US) {
         now += STEP_US;
         worked += STEP_US;
@@ -34,7 +35,7 @@ static uint64_t whole(uint32_t cpus, uint64_t work_us, uint64_t rate, uint64_t d
 START_TEST(no_more_than_a_tenth_of_all_cpus)
 {
     for (uint32_t cpus = 1; cpus <= 64; cpus++) {
-        uint64_t work = 1000000, all = whole(cpus, work, 0, 0);
+        uint64_t work = 1000000, all = whole(cpus, PATIENCE_US, work, 0, 0);
         ck_assert_uint_ge(all, 2 * work - 20000); /* half of the leading one */
         if (cpus >= 7)
             ck_assert_uint_le(all, 2 * work + 20000);
@@ -46,25 +47,28 @@ END_TEST
 
 START_TEST(what_takes_long_ends)
 {
-    uint64_t work = 20000000, all = whole(1, work, 0, 0);
+    uint64_t work = 20000000, all = whole(1, PATIENCE_US, work, 0, 0);
     ck_assert_uint_ge(all, 60000000 + 2 * (work - 5000000));
     ck_assert_uint_le(all, 60000000 + 2 * work);
+    all = whole(1, 0, work, 0, 0); /* somebody waits */
+    ck_assert_uint_ge(all, 2 * work - 20000);
+    ck_assert_uint_le(all, 2 * work + 20000);
 }
 END_TEST
 
 START_TEST(a_rate_is_kept_where_it_is_slower)
 {
-    uint64_t steps = 100, all = whole(4, steps * STEP_US, 10, MIB); /* 1 MiB takes 100 ms then */
+    uint64_t steps = 100, all = whole(4, 0, steps * STEP_US, 10, MIB); /* 1 MiB takes 100 ms then */
     ck_assert_uint_ge(all, steps * 100000);
     ck_assert_uint_le(all, steps * 101000);
-    ck_assert_uint_eq(whole(4, steps * STEP_US, 1000000, 1) >= 2 * steps * STEP_US, true);
+    ck_assert_uint_eq(whole(4, 0, steps * STEP_US, 1000000, 1) >= 2 * steps * STEP_US, true);
 }
 END_TEST
 
 START_TEST(a_guest_that_gives_its_turn_back_costs_nothing)
 {
     struct turns t;
-    turns_begin(&t, 0, 1);
+    turns_begin(&t, 0, 1, PATIENCE_US);
     uint64_t now = 0;
     for (unsigned i = 0; i < 1000; i++) {
         now += STEP_US;
@@ -77,7 +81,7 @@ END_TEST
 START_TEST(who_waits_is_asked_at_once)
 {
     struct turns t;
-    turns_begin(&t, 0, 1);
+    turns_begin(&t, 0, 1, PATIENCE_US);
     ck_assert_uint_gt(turns_pause(&t, STEP_US, 0, 0, false), 0);
     turns_back(&t, STEP_US, 3 * STEP_US);
     ck_assert_uint_eq(turns_pause(&t, 3 * STEP_US + 1, 0, 0, false), 0);
