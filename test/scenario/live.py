@@ -153,8 +153,8 @@ def asked_meanwhile(m):
     for what in ("checkpoint", "leave", "checkpoint", "enter"):
         m.sojourn.expect(r"(?m)^ok\r?\n", 30)
     now = steps.wait_mode(m, "virtual")
-    # The second one was taken from a native guest: entered for it, and left again before `enter` came.
-    check(now["transitions"]["leave"] == 2 and len(steps.checkpoints(m)) == 2, f"not all was carried out: {now}")
+    # The second one was taken from a native guest: entered for it, and left again unless `enter` came first.
+    check(now["transitions"]["leave"] in (1, 2) and len(steps.checkpoints(m)) == 2, f"not all was carried out: {now}")
     m.guest.work_check()
     # The cut is at once, the end a second later.
     moments.mark(m, "last")
