@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DIR "/tmp/work"
+#define DIR "/load"
 #define FILE_BYTES (256u * 1024)
 #define FILES_MAX 4096u
 #define DEFAULT_MIB 24u

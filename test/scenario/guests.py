@@ -63,7 +63,7 @@ def tiny_guest_native(m):
 def use_disk(m, seed):
     """Write 8 MiB somewhere on the guest's disk, past its cache, and read them back; a checksum decides."""
     at = seed % 3 * 8
-    m.guest.run(f"work dirty mib=8; cat /tmp/work/tree/*/* | head -c 8388608 >/tmp/block; "
+    m.guest.run(f"work dirty mib=8; cat /load/tree/*/* | head -c 8388608 >/tmp/block; "
                 f"dd if=/tmp/block of=/dev/sda bs=1M seek={at} conv=fsync 2>/dev/null", 120)
     m.guest.run("echo 3 >/proc/sys/vm/drop_caches", 60)
     out = m.guest.run(f"dd if=/dev/sda bs=1M skip={at} count=8 2>/dev/null | md5sum; md5sum </tmp/block", 120).split()

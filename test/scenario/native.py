@@ -25,7 +25,7 @@ def harm_is_seen(m):
     m.guest.wait_boot()
     m.guest.work_start("mib=4")
     m.guest.work_check()
-    for harm, word in (("printf x | dd of=/tmp/work/tree/00/0003 bs=1 seek=4097 conv=notrunc 2>/dev/null", "checksum"),
+    for harm, word in (("printf x | dd of=/load/tree/00/0003 bs=1 seek=4097 conv=notrunc 2>/dev/null", "checksum"),
                        ("work start mib=4; kill -STOP $(pidof work)", "stands still")):
         m.guest.sh(harm)
         try:

@@ -162,8 +162,8 @@ def power_cuts(m, rounds, seed, mem_mib=256):
 
 @scenario(rigs=("qemu",), timeout=120)
 def power_cut_few(m):
-    """Four power cuts during a checkpoint: the store opens, the last committed checkpoint restores."""
-    power_cuts(m, 4, seed=2)
+    """Six power cuts during a checkpoint: the store opens, the last committed checkpoint restores."""
+    power_cuts(m, 6, seed=2)
 
 
 @scenario(rigs=("qemu",), timeout=900, long=True)
