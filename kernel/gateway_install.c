@@ -18,6 +18,7 @@
 #define SEEN_CR3_FRESH_US 500000u
 #define AHEAD_INTERVAL_US 200000u
 #define PTE_ADDRESS MASK(51, 12)
+#define CR3_OF_ANY_FORMAT MASK(51, 5)
 
 extern const uint8_t gateway_code[], gateway_nmi[];
 
@@ -119,6 +120,7 @@ enum err gateway_install_check(struct cpu *c)
 #pragma GCC unroll 16
     for (unsigned i = 0; i < SEEN_CR3_MAX; i++)
         if (now - c->seen_cr3[i].when_us < SEEN_CR3_FRESH_US && c->seen_cr3[i].cr3 &&
+            ((c->seen_cr3[i].cr3 ^ s->cr3) & CR3_OF_ANY_FORMAT) && /* just looked at */
             !gateway_slot_shared(&r, c->seen_cr3[i].cr3, &guest.plan))
             return E_NOSLOT;
     enum err e = gateway_slot_gate(&r, s->cr3, s->idtr.base, s->idtr.limit, &guest.plan, &c->gate_of_guest);

@@ -192,9 +192,10 @@ bool gateway_slot_shared(const struct phys_reader *r, uint64_t cr3, const struct
 {
     if (r->format)
         return gateway_slot32_shared(r, cr3, plan);
-    /* The same entry at the top is the same path below: nearly always. The CPU sets A in each by itself. */
+    /* The same table below the top is the same path, nearly always. What else is in an entry is each address space's
+       own: A, or U/S, which the entries of the place itself withhold. */
     const uint64_t *top = r->page(r->ctx, cr3 & PTE_ADDRESS);
-    if (top && !((top[slot_at(plan->va, LEVELS)] ^ plan->top) & ~PTE_A))
+    if (top && !((top[slot_at(plan->va, LEVELS)] ^ plan->top) & (PTE_P | PTE_ADDRESS | PTE_W | PTE_NX)))
         return true;
     struct walk w;
     walk_to(r, cr3, plan->va, plan->level, &w);

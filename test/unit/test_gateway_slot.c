@@ -43,8 +43,11 @@ static uint64_t pa_of(unsigned page)
     return ARENA_PA + page * PAGE_BYTES;
 }
 
+static unsigned pages_read;
+
 static const uint64_t *page(void *ctx, uint64_t pa)
 {
+    pages_read++;
     (void)ctx;
     ck_assert_uint_eq(pa % PAGE_BYTES, 0);
     return pa >= ARENA_PA && pa < ARENA_PA + sizeof arena ? arena[(pa - ARENA_PA) / PAGE_BYTES] : NULL;
@@ -379,6 +382,11 @@ START_TEST(other_address_spaces)
         ck_assert(gateway_slot_shared(&reader, pa_of(ROOT2) | CR3_NOISE, &plan));
         arena[ROOT2][pml4_slot()] &= ~A; /* not the same entry, but the same path */
         ck_assert(gateway_slot_shared(&reader, pa_of(ROOT2), &plan));
+        /* In every leave, for each address space seen lately: what does not matter must not cost a walk. */
+        arena[ROOT2][pml4_slot()] ^= BIT(2) | BIT(3) | BIT(4); /* U/S, PWT, PCD */
+        pages_read = 0;
+        ck_assert(gateway_slot_shared(&reader, pa_of(ROOT2), &plan));
+        ck_assert_uint_eq(pages_read, 1);
         arena[ROOT2][pml4_slot()] |= NX;
         ck_assert(!gateway_slot_shared(&reader, pa_of(ROOT2), &plan));
         arena[ROOT2][pml4_slot()] = arena[ROOT][pml4_slot()] & ~W;
