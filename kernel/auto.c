@@ -30,7 +30,6 @@
 #define AGAIN_US 10000u  /* while a command of the console is under way */
 #define LOOK_US 1000000u /* is the timer still ours? At exits that there are anyway */
 #define PATIENCE_MAX_US 60000000u
-#define LOST_US 200000u /* its NMI was one with another */
 
 static struct auto_report a; /* every_s 0: off */
 static uint64_t due_us;
@@ -105,9 +104,7 @@ void auto_look(void)
     }
     enum err e = host_timer_runs() && !host_timer_intact() ? E_NOTIMER : E_OK;
     uint64_t now = clock_us();
-    /* A native guest is sent a lost one on the way out of a visit. */
-    bool lost = guest.mode == MODE_VIRTUAL && now >= due_us + LOST_US;
-    if (!e && now >= due_us && !console_busy() && (!host_timer_armed() || lost))
+    if (!e && !console_busy() && auto_plan_due(due_us, now, host_timer_armed(), guest.mode == MODE_NATIVE))
         take();
     if (!e)
         e = arm();

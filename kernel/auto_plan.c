@@ -2,6 +2,14 @@
 /* Pure. See the header. */
 #include "kernel/auto_plan.h"
 
+#define LOST_US 200000u /* its NMI was one with another */
+
+bool auto_plan_due(uint64_t due_us, uint64_t now_us, bool armed, bool native)
+{
+    uint64_t patience_us = armed ? LOST_US : 0;
+    return now_us >= due_us && now_us - due_us >= patience_us && !(armed && native);
+}
+
 uint64_t auto_plan_next(uint64_t due_us, uint64_t now_us, uint64_t every_us)
 {
     return due_us + ((now_us - due_us) / every_us + 1) * every_us;

@@ -8,6 +8,10 @@
 #include "ckpt/store.h"
 #include "types.h"
 
+/* Is one to be taken now? armed: the timer's NMI has not been seen. It is on its way, or was lost in another one: a virtual
+   guest's is given up for lost after a while; a native guest's is sent again on the way out of a visit, and is what the
+   checkpoint is taken in. */
+bool auto_plan_due(uint64_t due_us, uint64_t now_us, bool armed, bool native);
 /* The first moment after now that is a multiple of every_us (not 0) away from due, which has passed or is now: one that
    took longer than the period, or could not be taken, makes none pile up. */
 uint64_t auto_plan_next(uint64_t due_us, uint64_t now_us, uint64_t every_us);

@@ -19,6 +19,21 @@ START_TEST(next_is_in_step)
 }
 END_TEST
 
+START_TEST(taken_when_its_timer_came_or_was_lost)
+{
+    for (int native = 0; native < 2; native++) {
+        ck_assert(!auto_plan_due(1000, 999, false, native));
+        ck_assert(auto_plan_due(1000, 1000, false, native));
+        ck_assert(auto_plan_due(1000, UINT64_MAX, false, native));
+        ck_assert(!auto_plan_due(1000, 0, true, native));
+        ck_assert(!auto_plan_due(1000, 1000, true, native)); /* on its way */
+        ck_assert(!auto_plan_due(1000, 100000, true, native));
+    }
+    ck_assert(auto_plan_due(1000, 1000000, true, false));
+    ck_assert(!auto_plan_due(1000, 1000000, true, true)); /* in a visit on behalf of something else */
+}
+END_TEST
+
 START_TEST(chains_are_no_longer_than_keep)
 {
     ck_assert(!auto_plan_full(0, 11)); /* nothing to build on: the saver sees that */
@@ -38,6 +53,7 @@ static Suite *suite(void)
     Suite *u = suite_create("auto");
     TCase *c = tcase_create("all");
     tcase_add_test(c, next_is_in_step);
+    tcase_add_test(c, taken_when_its_timer_came_or_was_lost);
     tcase_add_test(c, chains_are_no_longer_than_keep);
     suite_add_tcase(u, c);
     return u;
