@@ -4,10 +4,28 @@
 
 #include "str.h"
 
+#define UNTOLD_TRIES 10u
+
 bool dev_ide_busy(const struct dev_ide_channel *c)
 {
     return c->present && (c->status & (ATA_STATUS_BSY | ATA_STATUS_DRQ) || c->bm_command & BM_COMMAND_START ||
                           c->bm_status & BM_STATUS_ACTIVE);
+}
+
+const struct dev_ide_channel *dev_ide_not_idle(const struct dev_ide_state *s, unsigned *tries)
+{
+    const struct dev_ide_channel *untold = NULL;
+    for (uint32_t n = 0; n < s->controllers * IDE_CHANNELS; n++) {
+        const struct dev_ide_channel *c = &s->channel[n / IDE_CHANNELS][n % IDE_CHANNELS];
+        if (dev_ide_busy(c))
+            return c;
+        if (c->present && c->bm_status & BM_STATUS_INTERRUPT)
+            untold = c;
+    }
+    if (untold && (*tries)++ < UNTOLD_TRIES)
+        return untold;
+    *tries = 0;
+    return NULL;
 }
 
 enum err dev_ide_check(const struct dev_ide_state *s, const uint16_t *machine_bdf, size_t machine_count, char *why,

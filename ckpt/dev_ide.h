@@ -34,6 +34,9 @@ _Static_assert(sizeof(struct dev_ide_state) == 24 + 4 * 16, "saved layout");
 enum err dev_ide_check(const struct dev_ide_state *s, const uint16_t *machine_bdf, size_t machine_count, char *why,
                        size_t why_len) MUST_USE;
 bool dev_ide_busy(const struct dev_ide_channel *c);
+/* The channel that the cut has to wait for, or NULL. An interrupt the guest has not seen cannot be made again by a restore, so it
+   gets some time to see it; but without a driver nobody ever clears the bit, so *tries counts the looks at it. */
+const struct dev_ide_channel *dev_ide_not_idle(const struct dev_ide_state *s, unsigned *tries);
 void dev_ide_show(const struct dev_ide_state *s, char *text, size_t len);
 
 bool ide_state_present(void);

@@ -9,7 +9,6 @@
 
 #define PCI_CLASS_IDE_ANY_INTERFACE ((uint32_t)PCI_CLASS_IDE << 8)
 #define PCI_CLASS_NO_INTERFACE 0xFFFF00u
-#define UNTOLD_TRIES 10u
 #define CONTROL_IN_BAR 2u /* PCI IDE Controller Specification 1.0: the control port is byte 2 of its block */
 
 static const struct {
@@ -58,16 +57,6 @@ static void read_channel(struct dev_ide_channel *c)
     }
 }
 
-/* An interrupt the guest has not seen cannot be made again by a restore: it gets some time to see it. Without a driver, nobody
-   ever clears the bit. */
-static bool untold(const struct dev_ide_channel *c)
-{
-    static unsigned tries;
-    bool waits = c->present && c->bm_status & BM_STATUS_INTERRUPT && tries < UNTOLD_TRIES;
-    tries = waits ? tries + 1 : 0;
-    return waits;
-}
-
 enum err ide_state_capture(struct dev_ide_state *s)
 {
     s->head = DEV_HEAD(DEV_IDE_VERSION, struct dev_ide_state);
@@ -77,13 +66,13 @@ enum err ide_state_capture(struct dev_ide_state *s)
             struct dev_ide_channel *c = &s->channel[i][k];
             locate(s->bdf[i], k, c);
             read_channel(c);
-            if (dev_ide_busy(c) || untold(c)) {
-                log_line("ide", "not idle: bdf=%04x channel=%u status=%02x bm=%02x", s->bdf[i], (unsigned)k, c->status,
-                         c->bm_status);
-                return E_BUSY;
-            }
         }
-    return E_OK;
+    static unsigned tries;
+    const struct dev_ide_channel *busy = dev_ide_not_idle(s, &tries);
+    if (!busy)
+        return E_OK;
+    log_line("ide", "not idle: command=%04x status=%02x bm=%02x", busy->command_base, busy->status, busy->bm_status);
+    return E_BUSY;
 }
 
 enum err ide_state_quiesce(void)

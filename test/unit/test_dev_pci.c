@@ -389,6 +389,28 @@ START_TEST(ahci_busy_stuck_and_odd)
 }
 END_TEST
 
+/* Without a driver in the guest what the firmware left in BMIS stays there, on whichever channel. */
+START_TEST(ide_interrupt_nobody_sees)
+{
+    struct dev_ide_state i = {0};
+    for (unsigned which = 1; which < 4; which++) {
+        for (unsigned k = 0; k < 2; k++) {
+            m.ide[k].status = 0x50, m.ide[k].bm_command = 0;
+            m.ide[k].bm_status = which & BIT32(k) ? 0x60 | BM_STATUS_INTERRUPT : 0x60;
+        }
+        for (unsigned round = 0; round < 2; round++) {
+            unsigned looks = 0;
+            while (ide_state_capture(&i) == E_BUSY)
+                ck_assert_uint_lt(++looks, 20);
+            ck_assert_uint_gt(looks, 5); /* a guest that has a driver gets its time */
+        }
+    }
+    ck_assert_int_eq(ide_state_capture(&i), E_BUSY);
+    m.ide[0].bm_status = m.ide[1].bm_status = 0x60;
+    ck_assert_int_eq(ide_state_capture(&i), E_OK);
+}
+END_TEST
+
 START_TEST(ide_round_trip_and_refusals)
 {
     boot();
@@ -430,6 +452,7 @@ static Suite *suite(void)
     tcase_add_test(c, pci_refusals);
     tcase_add_test(c, ahci_round_trip);
     tcase_add_test(c, ahci_busy_stuck_and_odd);
+    tcase_add_test(c, ide_interrupt_nobody_sees);
     tcase_add_test(c, ide_round_trip_and_refusals);
     suite_add_tcase(u, c);
     return u;
