@@ -168,7 +168,7 @@ static void adopt(struct store *s, uint32_t slot, const struct disk_super *super
     s->slot = slot;
     s->generation = super->generation;
     s->total_blocks = super->total_blocks;
-    s->next_id = super->next_id;
+    s->next_id = s->opened_at = super->next_id;
     s->created = super->created;
     s->features_write = super->features_write;
     s->features_optional = super->features_optional;
@@ -284,7 +284,7 @@ enum err store_format(struct store *s, struct block_part part, void *work, size_
     if (e)
         return e;
     s->total_blocks = part_blocks(&s->part);
-    s->next_id = 1;
+    s->next_id = s->opened_at = 1;
     s->created = time;
     memcpy(s->uuid, uuid, sizeof s->uuid);
     s->sealed = key != NULL;

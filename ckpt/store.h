@@ -39,6 +39,7 @@ struct store {
     bool writing;        /* a checkpoint is being written */
     bool read_only;      /* a write feature this version does not know */
     uint64_t total_blocks, next_id;
+    uint64_t opened_at;                         /* next_id when it was opened or made */
     uint64_t features_write, features_optional; /* kept as they were found */
     int64_t created;
     uint8_t uuid[16];
@@ -98,6 +99,11 @@ uint32_t store_chain_length(const struct store *s, uint64_t id);
 
 /* The one checkpoint that builds on this one; NULL: none or several do. */
 const struct disk_entry *store_heir(const struct store *s, uint64_t id);
+/* Was it committed since this program opened the store, or made it? Numbers only go up. */
+static inline bool store_made_since_open(const struct store *s, uint64_t id)
+{
+    return id >= s->opened_at;
+}
 /* The oldest rest that an interrupted merge has left (store_merge.h); 0: none. */
 uint64_t store_rest(const struct store *s);
 

@@ -47,8 +47,6 @@ static const struct ckpt_layout *layout;
 static struct ckpt_devices devices;
 static struct vcpu_state *cut_cpus; /* as of the cut, while the CPUs go on */
 static void *page_buffer;
-static uint64_t made_here[64];
-static unsigned made_count;
 static struct checkpoint_times last_times;
 uint64_t saving_patience_us;
 struct page_source {
@@ -66,14 +64,6 @@ static struct {
 const struct checkpoint_times *checkpoint_last_times(void)
 {
     return &last_times;
-}
-
-bool saving_made_here(uint64_t id)
-{
-    for (unsigned i = 0; i < made_count; i++)
-        if (made_here[i] == id)
-            return true;
-    return false;
 }
 
 enum err saving_init(const struct ckpt_layout *of_machine)
@@ -433,8 +423,6 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
         log_line("ckpt", "checkpoint failed: %s", err_name(e));
         return e;
     }
-    if (made_count < ARRAY_LEN(made_here))
-        made_here[made_count++] = result->id;
     struct live_counts live = live_counts();
     log_line("ckpt", "checkpoint: id=%llu parent=%llu unchanged=%llu stop_us=%llu copied=%llu waits=%llu",
              (unsigned long long)result->id, (unsigned long long)parent, (unsigned long long)result->unchanged_pages,

@@ -7,9 +7,6 @@
 
 /* Boot: buffers for what is captured at a cut. E_NOMEM. */
 enum err saving_init(const struct ckpt_layout *layout) MUST_USE;
-/* Was this checkpoint taken since the machine was switched on? Then clocks that cannot be written have run on from it. */
-bool saving_made_here(uint64_t id);
-
 /* For so long nobody waits for a checkpoint that begins: the guest loses a tenth of its progress, not half of this CPU's. */
 extern uint64_t saving_patience_us;
 

@@ -360,6 +360,28 @@ static void make_room(uint64_t keep)
         ck_assert_int_eq(store_delete(&st, id), E_OK);
 }
 
+START_TEST(made_since_open)
+{
+    uint64_t id;
+    setup();
+    rig_format(&st);
+    memset(rig_ram, 0, sizeof rig_ram);
+    for (uint64_t n = 1; n <= 100; n++) { /* more than there is room for at a time */
+        ck_assert_int_eq(rig_save(&st, "here", &id), E_OK);
+        ck_assert(id == n && store_made_since_open(&st, id));
+        if (n > 2)
+            ck_assert_int_eq(store_delete(&st, n - 2), E_OK);
+    }
+    ck_assert_int_eq(rig_open(&st), E_OK);
+    ck_assert(!store_made_since_open(&st, 99) && !store_made_since_open(&st, 100));
+    ck_assert_int_eq(rig_save(&st, "after", &id), E_OK);
+    ck_assert(store_made_since_open(&st, id));
+    rig_format(&st);
+    ck_assert_int_eq(rig_save(&st, "in a new one", &id), E_OK);
+    ck_assert(store_made_since_open(&st, id));
+}
+END_TEST
+
 START_TEST(automatic_ones_make_room)
 {
     uint64_t id;
@@ -418,6 +440,7 @@ static Suite *chain_suite(void)
     tcase_add_test(t, pinned_and_built_on_are_not_deleted);
     tcase_add_test(t, each_request_of_a_pin_fails);
     tcase_add_test(t, what_may_go_first);
+    tcase_add_test(t, made_since_open);
     tcase_add_test(t, automatic_ones_make_room);
     suite_add_tcase(s, t);
     return s;
