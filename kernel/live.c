@@ -15,12 +15,12 @@
 #define POOL_SHARE 512u  /* of RAM, and that many pages more */
 #define OPEN_AT_ONCE 64u /* regions */
 #define REGION_BYTES LARGE_PAGE_BYTES
-#define SPARE_TABLES 64u /* for what is not RAM and written to meanwhile: device memory */
+#define SPARE_TABLES 64u /* for registers of devices that are followed */
 
 struct lock second_level_lock;
 
 static struct cow cow;
-static struct sl_reserve reserve;
+static struct sl_reserve reserve, no_tables;
 static const struct ckpt_layout *ram;
 static uint64_t ram_end;
 static volatile bool active, pressed;
@@ -219,10 +219,10 @@ void live_end(void)
     lock_release(&second_level_lock);
 }
 
-static bool has_ram(uint64_t region)
+static bool has_ram(uint64_t at, uint64_t bytes)
 {
     for (uint32_t i = 0; i < ram->ram_count; i++)
-        if (region < ram->ram[i].base + ram->ram[i].bytes && ram->ram[i].base < region + REGION_BYTES)
+        if (at < ram->ram[i].base + ram->ram[i].bytes && ram->ram[i].base < at + bytes)
             return true;
     return false;
 }
@@ -231,7 +231,7 @@ bool live_open(void)
 {
     enum err e = cpus[0]->vcpu.dirty == DIRTY_BY_FAULT ? E_NOTYET : E_OK;
     for (unsigned i = 0; i < OPEN_AT_ONCE && !e && opened < ram_end; opened += REGION_BYTES) {
-        if (!has_ram(opened))
+        if (!has_ram(opened, REGION_BYTES))
             continue;
         lock_take(&second_level_lock);
         e = sl_track_open(&guest.second_level, &reserve, (gpa_t){opened});
@@ -255,14 +255,23 @@ bool live_pressed(void)
     return pressed;
 }
 
+/* Device memory is not saved, and a frame buffer may be large: what has no RAM in it is given back undivided. */
+static struct sl_reserve *tables_for(gpa_t gpa)
+{
+    struct sl_mapping m;
+    bool device = sl_lookup(&guest.second_level, gpa, &m) && !has_ram(align_down(gpa.v, m.page_bytes), m.page_bytes);
+    return device ? &no_tables : &reserve;
+}
+
 bool live_write_fault(struct cpu *c, const struct vm_exit *x)
 {
     if (!x->npf.write || !ram)
         return false;
     struct second_level *sl = &guest.second_level;
     lock_take(&second_level_lock);
-    enum sl_track what = sl_track_write(sl, &reserve, x->npf.gpa);
-    if (what == SL_TRACK_NOMEM) {
+    struct sl_reserve *tables = tables_for(x->npf.gpa);
+    enum sl_track what = sl_track_write(sl, tables, x->npf.gpa);
+    if (what == SL_TRACK_NOMEM && tables == &reserve) {
         live_lose(E_NOMEM);
         live_lost_track();
     }
