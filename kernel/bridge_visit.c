@@ -52,15 +52,16 @@ void bridge_sort_nmi(struct cpu *c)
         g->owed = 0;
     if (g->called || console) {
         g->ours++;
-    } else if (owed || is_forgiven(g)) {
+    } else if (owed) {
         g->nmi = BRIDGE_NMI_ECHO;
-    } else if (timer_may_be_due(g)) {
+    } else if (timer_may_be_due(g)) { /* before it could be forgiven: it comes when a visit ends, if it came in one */
         gateway.timer_tsc = 0;
         g->ours++;
     } else {
         gateway.timer_tsc &= ~BIT(GATEWAY_TIMER_PASS);
-        g->foreign++;
-        g->nmi = BRIDGE_NMI_GUESTS;
+        bool forgiven = is_forgiven(g);
+        g->nmi = forgiven ? BRIDGE_NMI_ECHO : BRIDGE_NMI_GUESTS;
+        g->foreign += !forgiven;
     }
 }
 
