@@ -11,6 +11,9 @@
 #include "types.h"
 
 #define AHCI_ABAR_INDEX 5
+/* The same registers through a pair of ports, where it has one: AHCI 1.3.1 2.4 "Serial ATA Capability". */
+#define AHCI_INDEX_DATA_BAR 4
+#define AHCI_INDEX_DATA_PORTS 32u
 #define AHCI_PORTS_MAX 32u
 
 /* Generic host control. */

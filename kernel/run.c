@@ -61,7 +61,7 @@ static void set_ticking(struct cpu *c, bool on)
     if (c->tick_native)
         return;
     if (guest.backend->trap(v, VTRAP_INTR, on) || guest.backend->trap(v, VTRAP_IRET, 0))
-        log_line("run", "no timer and no interrupt exits: the guest is looked at only when it exits by itself");
+        log_line("run", "no timer, no interrupt exits: the guest is looked at when it exits");
 }
 
 /* After EXIT_INTR the guest must get its interrupt, so the trap moves to the handler's IRET, and back. */

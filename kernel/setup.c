@@ -3,10 +3,12 @@
 #include "kernel/setup.h"
 
 #include "bits.h"
+#include "ckpt/dev_pci.h"
 #include "ckpt/devices.h"
 #include "clock.h"
 #include "cpu.h"
 #include "drivers/acpi.h"
+#include "drivers/ahci_core.h"
 #include "drivers/disk.h"
 #include "drivers/ioapic.h"
 #include "drivers/lapic.h"
@@ -236,7 +238,33 @@ enum err setup_store(struct block_part *part)
     return e ? e : E_SHARED;
 }
 
-/* Absent to the guest: the console, and the store's controller in ECAM. */
+/* Does a function of the guest's have registers on this page? */
+static bool page_is_shared(uint64_t at)
+{
+    size_t count;
+    const struct dev_pci_id *id = pci_state_functions(&count);
+    for (; count--; id++)
+        for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
+            struct pci_bar bar = pci_read_bar(id->bdf, i);
+            if (!bar.io && (bar.base ^ at) < PAGE_BYTES)
+                return true;
+        }
+    return false;
+}
+
+/* A guest that finds no such function on PCI may still touch its registers; and these write to the store. */
+static enum err hide_ahci_registers(uint16_t bdf)
+{
+    struct pci_bar memory = pci_read_bar(bdf, AHCI_ABAR_INDEX), index_data = pci_read_bar(bdf, AHCI_INDEX_DATA_BAR);
+    if (index_data.io)
+        policy_hide_ports((uint16_t)index_data.base, AHCI_INDEX_DATA_PORTS);
+    if (!page_is_shared(memory.base))
+        return hidden_access_cover(&guest.second_level, (gpa_t){memory.base});
+    log_line("boot", "store controller: registers on a shared page, not hidden");
+    return E_OK;
+}
+
+/* Absent to the guest: the console, and the store's controller, in ECAM, too. */
 static enum err hide_what_is_ours(void)
 {
     if (machine.options.console)
@@ -253,7 +281,7 @@ static enum err hide_what_is_ours(void)
         if (e)
             return e;
     }
-    return E_OK;
+    return machine.disk.store.kind == DISK_AHCI ? hide_ahci_registers(bdf) : E_OK;
 }
 
 static void *one_page(void)

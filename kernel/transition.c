@@ -349,7 +349,7 @@ static enum err load_control_structure(struct cpu *c, bool check)
     if (!e || was_on)
         return e;
     if (guest.backend->off(&c->vcpu))
-        panic("%s cannot be switched off after a refused load", guest.backend->name);
+        panic("%s cannot be switched off again", guest.backend->name);
     c->switched_on = false;
     return e;
 }

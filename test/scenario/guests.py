@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Other guests and other machines: our tiny guest, a guest with its own AHCI disk, further CPU models."""
 import os
+import re
 
 import guest_tools
 import machine
@@ -97,6 +98,29 @@ def guest_ahci(m):
     m.power_cut()
     with open(path, "rb") as f:
         check(f.read(1 << 20) == bytes(1 << 20), "the guest's last writes are not on its disk")
+
+
+@scenario(rigs=("qemu",), timeout=120)
+def store_registers(m):
+    """The registers of the store's controller: absent to a virtual guest, whatever it writes; on the bare machine they are there."""
+    steps.boot(m, options=steps.OPTIONS)
+    about = m.monitor("info pci").split("SATA controller")[1]
+    abar = int(re.search(r"BAR5: .* at (0x[0-9a-f]+)", about)[1], 16)
+    ghc = abar + 4
+
+    def seen():
+        return m.monitor(f"xp /1xw {ghc:#x}").split(":")[1].strip()
+
+    before = seen()
+    check(int(before, 16) >> 31, f"the rig has changed: {before}")  # AHCI is enabled
+    for offset in (0, 4, 0x118):
+        check(m.guest.run(f"devmem {abar + offset:#x} 32").lower() == "0xffffffff", f"register {offset:#x} is there")
+    m.guest.run(f"devmem {ghc:#x} 32 1")  # HR: a reset of the controller
+    check(seen() == before, "the guest's write has reached the controller")
+    steps.checkpoint(m)
+    m.sojourn.run("verify", 60)
+    steps.to_native(m)
+    check(m.guest.run(f"devmem {ghc:#x} 32").lower() == before, "a native guest is on the bare machine")
 
 
 @scenario(rigs=("qemu",), timeout=90)
