@@ -145,6 +145,16 @@ bool digest_open_rest(void)
     return true;
 }
 
+bool digest_found_closed(void)
+{
+    if (!rest_open)
+        return digest_open_rest();
+    if (!same(&rest))
+        return false;
+    paging_rest_executable(true);
+    return true;
+}
+
 /* Endless if the copy was changed, too: nothing of the host is left that could be trusted with the guest. */
 void digest_after_exit(void)
 {
@@ -161,8 +171,10 @@ void digest_close_rest(void)
 {
     if (!rest_open)
         return;
-    paging_rest_executable(false);
+    /* In this order: another CPU that opens it meanwhile may leave it closed and noted as open, which the next fetch puts
+       right, but never the other way round. */
     rest_open = false;
+    paging_rest_executable(false);
 }
 
 void digest_told(void)

@@ -16,6 +16,9 @@ bool digest_mend_way_out(void);
 /* The way out, the constants and all other code: checked once after each native interval, then it may run. False: one of
    them was changed; the way out was put back, as above. */
 bool digest_open_rest(void) MUST_USE;
+/* The same for a fetch that has faulted although it may be noted as open: by a CPU that was slow on its way out, while the
+   leader closed it. */
+bool digest_found_closed(void) MUST_USE;
 /* A line was answered with E_DIGEST: the next is judged by what is there then. */
 void digest_told(void);
 bool digest_rest_is_open(void);

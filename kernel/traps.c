@@ -169,7 +169,7 @@ static bool resume_by_opening(struct cpu *c, struct trap_frame *f)
 {
     if (!(f->error_code & PAGE_FAULT_FETCH) || !digest_is_rest(f->rip))
         return false;
-    if (digest_open_rest()) {
+    if (digest_found_closed()) {
         if (c->enter_from_tsc) /* nothing should get there this way but an error; in a visit, commands with words do */
             log_line("digest", "opened by a fetch, see door.ld: rip=%#llx", (unsigned long long)f->rip);
         return true;
