@@ -169,11 +169,8 @@ static bool resume_by_opening(struct cpu *c, struct trap_frame *f)
 {
     if (!(f->error_code & PAGE_FAULT_FETCH) || !digest_is_rest(f->rip))
         return false;
-    if (digest_found_closed()) {
-        if (c->enter_from_tsc) /* nothing should get there this way but an error; in a visit, commands with words do */
-            log_line("digest", "opened by a fetch, see door.ld: rip=%#llx", (unsigned long long)f->rip);
-        return true;
-    }
+    if (digest_found_closed())
+        return true; /* without a word: by now another CPU may have closed it, and a second fault would take this one's stack */
     if (c->order_stack) {
         f->rip = (uint64_t)guarded_end;
         f->rsp = c->order_stack;
