@@ -279,7 +279,7 @@ static enum err restore_stopped(char *text, size_t len)
     /* A TSC that cannot be written and is ahead of the cut just kept counting, whatever happened in between (a warm
        reset that spares it): then all clocks move on by as much. */
     bool ahead = !tsc_writable() && cpu_rdtsc() > restoring.cpus[0].tsc;
-    /* So have they since one that was taken after the machine was switched on, which was before the store was opened. */
+    /* One that was taken since the store was opened was taken since the machine was switched on: the clocks have run on. */
     struct dev_restore_clock clock = {.same_power_cycle = ahead || store_made_since_open(&store, id)};
     lose_guest();
     tsc_debt_put_adjust(restoring.cpus);

@@ -7,6 +7,7 @@
 
 /* Boot: buffers for what is captured at a cut. E_NOMEM. */
 enum err saving_init(const struct ckpt_layout *layout) MUST_USE;
+
 /* For so long nobody waits for a checkpoint that begins: the guest loses a tenth of its progress, not half of this CPU's. */
 extern uint64_t saving_patience_us;
 
