@@ -338,7 +338,7 @@ void console_irq_prepare_native(void)
     if (!uart.port)
         return;
     gateway.tx_more = 0;
-    if (digest_rest_is_open()) { /* else it was changed, and console_irq_refuse() has said so */
+    if (digest_open_rest()) { /* another CPU may have closed it; or it was changed, and console_irq_refuse() has said so */
         refill();
         gateway.tx_more = console_tx_pending() || console_typed_ahead();
     }

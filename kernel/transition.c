@@ -239,8 +239,13 @@ static void load_segment_registers(struct cpu *c)
     cpu_wrmsr(MSR_GS_BASE, s->seg[SREG_GS].base);
 }
 
+/* The last in the host. Nothing but the door runs here: what the next visit has to check first is closed, by the leader, and by each
+   CPU that finds the leader gone. */
 static _Noreturn void out(struct cpu *c)
 {
+    smp_leave_host_for_good(c); /* first: then the leader closes what a CPU opened that still saw it here */
+    if (cpu_leads(c) || !cpus[0]->gate->in_host)
+        digest_close_rest();
     if (bridge_wanted())
         bridge_out(c);
     uint64_t block = guest.plan.va + PAGE_BYTES + ((uint64_t)c->gate - (uint64_t)&gateway);
@@ -274,15 +279,12 @@ _Noreturn void transition_go_native(struct cpu *c)
     g->dr7 = s->dr7;
     g->gdtr = (struct pseudo_descriptor){(uint16_t)s->gdtr.limit, s->gdtr.base};
     g->idtr = (struct pseudo_descriptor){(uint16_t)s->idtr.limit, s->idtr.base};
-    if (cpu_leads(c)) {
+    if (cpu_leads(c))
         console_irq_prepare_native();
-        digest_close_rest();
-    }
     state_load_msrs(s, c->vcpu.switched_msrs); /* may take a fixed-up #GP, so before the GDT goes */
     cpu_write_dr6(s->dr6);
     load_segment_registers(c);
     c->leave_cycles = cpu_rdtsc() - leave_tsc;
-    smp_leave_host_for_good(c);
     out(c);
 }
 
@@ -483,12 +485,8 @@ static _Noreturn void visit_resume(struct cpu *c)
         cpu_ltr(c->kept_tr.selector);
     }
     g->cr3_base = g->cr3 & CR3_BASE;
-    if (cpu_leads(c)) {
-        if (g->nmi == BRIDGE_NMI_OURS)
-            console_irq_prepare_native();
-        digest_close_rest();
-    }
-    smp_leave_host_for_good(c);
+    if (cpu_leads(c) && g->nmi == BRIDGE_NMI_OURS)
+        console_irq_prepare_native();
     out(c);
 }
 

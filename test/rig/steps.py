@@ -106,14 +106,18 @@ def to_virtual(m):
     return now
 
 
+def cycle_once(m, number, pause=0.0):
+    for command in ("enter", "leave"):
+        answer = m.sojourn.cmd(command, 15 * m.slow)
+        check(answer.ok and not answer.lines, f"round {number}: {answer!r}")
+        time.sleep(pause)
+
+
 def cycle(m, rounds, pause=0.0):
     """enter and leave, each answered ok and each one done: the counters must match exactly."""
     before = status(m)["transitions"]
     for number in range(rounds):
-        for command in ("enter", "leave"):
-            answer = m.sojourn.cmd(command, 15 * m.slow)
-            check(answer.ok and not answer.lines, f"round {number}: {answer!r}")
-            time.sleep(pause)
+        cycle_once(m, number, pause)
     wait_mode(m, "native")
     after = status(m)["transitions"]
     for name in ("enter", "leave"):
