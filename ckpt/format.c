@@ -177,6 +177,18 @@ enum err format_check_payload(const struct disk_record *record, const void *payl
     return record->payload_hash == hash64(payload, record->payload_bytes, seed) ? E_OK : E_CHECKSUM;
 }
 
+enum err format_add_ram(struct ckpt_layout *layout, uint64_t base, uint64_t end)
+{
+    base = align_up(base, PAGE_BYTES);
+    end = align_down(end, PAGE_BYTES);
+    if (base >= end)
+        return E_OK;
+    if (layout->ram_count == CKPT_RANGES_MAX)
+        return E_NOMEM;
+    layout->ram[layout->ram_count++] = (struct ckpt_range){base, end - base};
+    return E_OK;
+}
+
 enum err format_check_layout(const struct ckpt_layout *layout)
 {
     uint64_t end = 0;

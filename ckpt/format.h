@@ -155,7 +155,7 @@ struct ckpt_range {
 
 /* What must be equal for a checkpoint to run here. Zero what is not used: it is compared and stored as it is. */
 struct ckpt_layout {
-    struct ckpt_range ram[CKPT_RANGES_MAX]; /* page aligned (round outward), ascending, disjoint */
+    struct ckpt_range ram[CKPT_RANGES_MAX]; /* page aligned, ascending, disjoint */
     uint32_t ram_count;
     uint32_t cpu_count;
     struct ckpt_range hidden; /* may lie inside a RAM range: its pages are left out */
@@ -245,6 +245,8 @@ enum err format_check_record(const struct disk_record *record, const struct disk
                              uint32_t sequence) MUST_USE;
 enum err format_check_payload(const struct disk_record *record, const void *payload, uint64_t seed) MUST_USE;
 
+/* The whole pages of [base, end), which is above all before. E_NOMEM: there are CKPT_RANGES_MAX already. */
+enum err format_add_ram(struct ckpt_layout *layout, uint64_t base, uint64_t end) MUST_USE;
 /* Ranges page aligned, not empty, ascending, disjoint, and not more than there can be: E_OK or E_LAYOUT. */
 enum err format_check_layout(const struct ckpt_layout *layout) MUST_USE;
 /* RAM pages outside the hidden range. */

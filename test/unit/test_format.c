@@ -279,12 +279,32 @@ START_TEST(layouts)
 }
 END_TEST
 
+/* RAM that is not in the layout is in no checkpoint. */
+START_TEST(ram_is_added_to_the_last_piece_or_refused)
+{
+    struct ckpt_layout l = {.ram_count = 0};
+    ck_assert_int_eq(format_add_ram(&l, 0, 0x9fc00), E_OK);
+    ck_assert_uint_eq(l.ram_count, 1);
+    ck_assert_uint_eq(l.ram[0].bytes, 0x9f000);
+    ck_assert_int_eq(format_add_ram(&l, 0xa0001, 0xa1fff), E_OK); /* no whole page */
+    ck_assert_uint_eq(l.ram_count, 1);
+    for (uint32_t i = 1; i < CKPT_RANGES_MAX; i++)
+        ck_assert_int_eq(format_add_ram(&l, i * 0x100000 + 1, i * 0x100000 + 0x2000), E_OK);
+    ck_assert_uint_eq(l.ram[1].base, 0x101000);
+    ck_assert_int_eq(format_check_layout(&l), E_OK);
+    ck_assert_int_eq(format_add_ram(&l, 0x10000000, 0x10000fff), E_OK);
+    ck_assert_int_eq(format_add_ram(&l, 0x10000000, 0x10001000), E_NOMEM);
+    ck_assert_uint_eq(l.ram_count, CKPT_RANGES_MAX);
+}
+END_TEST
+
 static Suite *format_suite(void)
 {
     Suite *s = suite_create("format");
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, good_one_passes);
+    tcase_add_test(t, ram_is_added_to_the_last_piece_or_refused);
     tcase_add_test(t, hash_is_xxh3_of_the_published_vectors);
     tcase_add_test(t, every_superblock_byte_counts);
     tcase_add_test(t, every_table_byte_counts);
