@@ -54,11 +54,6 @@ static uint64_t pm_to_tsc(uint64_t ticks, uint64_t hz)
     return ticks / PM_TIMER_HZ * hz + ticks % PM_TIMER_HZ * hz / PM_TIMER_HZ;
 }
 
-static uint64_t us_to_pm(uint64_t us)
-{
-    return us / US_PER_S * PM_TIMER_HZ + us % US_PER_S * PM_TIMER_HZ / US_PER_S;
-}
-
 static bool kind_ok(const struct dev_clock_sample *c)
 {
     if (c->tsc_hz < CLOCK_TSC_HZ_MIN || c->tsc_hz > CLOCK_TSC_HZ_MAX)
@@ -89,15 +84,11 @@ static uint64_t mask_of(uint8_t bits)
     return bits == 0 ? 0 : MASK(bits - 1, 0);
 }
 
-static void plan_cold(const struct dev_clock_sample *cut, const struct dev_clock_sample *now, uint64_t elapsed_us,
-                      struct dev_clock_plan *plan)
+static void plan_at_cut(const struct dev_clock_sample *cut, const struct dev_clock_sample *now,
+                        struct dev_clock_plan *plan)
 {
-    uint64_t ticks = us_to_pm(elapsed_us);
-    if (cut->pm_bits) {
-        uint64_t wrap = BIT(cut->pm_bits), phase = (now->pm - cut->pm) & (wrap - 1);
-        ticks = ticks > phase ? phase + (ticks - phase + wrap / 2) / wrap * wrap : phase;
-    }
-    plan->cold = true;
+    uint64_t ticks = cut->pm_bits ? (now->pm - cut->pm) & MASK(PM_BITS_SHORT - 1, 0) : 0;
+    plan->set_tsc = true;
     plan->tsc = cut->tsc + pm_to_tsc(ticks, cut->tsc_hz);
     plan->advance_us = span_to_us(span_of_pm(ticks));
     if (!cut->hpet_period_fs)
@@ -108,8 +99,8 @@ static void plan_cold(const struct dev_clock_sample *cut, const struct dev_clock
         plan->hpet = (cut->hpet + span_to_hpet(span_of_pm(ticks), cut->hpet_period_fs)) & plan->hpet_mask;
 }
 
-static void plan_in_place(const struct dev_clock_sample *cut, const struct dev_clock_sample *now,
-                          struct dev_clock_plan *plan)
+static void plan_run_on(const struct dev_clock_sample *cut, const struct dev_clock_sample *now,
+                        struct dev_clock_plan *plan)
 {
     struct span passed = span_of_tsc(now->tsc - cut->tsc, cut->tsc_hz);
     plan->tsc = now->tsc;
@@ -136,8 +127,8 @@ static void plan_in_place(const struct dev_clock_sample *cut, const struct dev_c
     plan->hpet = in_step ? now->hpet : expected;
 }
 
-enum err dev_clock_plan(const struct dev_clock_sample *cut, const struct dev_clock_sample *now, bool same_power_cycle,
-                        uint64_t elapsed_us, struct dev_clock_plan *plan, char *why, size_t why_len)
+enum err dev_clock_plan(const struct dev_clock_sample *cut, const struct dev_clock_sample *now, bool run_on,
+                        struct dev_clock_plan *plan, char *why, size_t why_len)
 {
     if (!kind_ok(cut) || !kind_ok(now))
         return dev_refuse(E_DEVICE, why, why_len, "clock: impossible values");
@@ -150,10 +141,10 @@ enum err dev_clock_plan(const struct dev_clock_sample *cut, const struct dev_clo
                                     .hpet_period_fs = cut->hpet_period_fs,
                                     .hpet_runs = cut->hpet_running,
                                     .hpet_mask = mask_of(cut->hpet_bits)};
-    if (same_power_cycle && now->tsc >= cut->tsc)
-        plan_in_place(cut, now, plan);
+    if (run_on && now->tsc >= cut->tsc)
+        plan_run_on(cut, now, plan);
     else
-        plan_cold(cut, now, elapsed_us, plan);
+        plan_at_cut(cut, now, plan);
     return E_OK;
 }
 

@@ -2,11 +2,11 @@
 /* Pure. The clock plan: what TSC and HPET must read after a restore so that no clock jumps backwards and all of them
    agree. Linux compares its clocks with each other twice a second and throws the TSC out if they moved by different
    amounts. The ACPI PM timer cannot be set, so it leads:
-     cold      the guest goes on at the cut; TSC and HPET are set to their value at the cut plus the time the PM timer
-               appears to have moved, (pm_now - pm_cut) mod its width;
-     in place  all three kept counting: the TSC is left alone, and the HPET only set if it did not keep step with it, or
-               if so much time has passed that a clock made of 32 bits of it would stand still. If
-               the TSC is behind the cut (it was set in between), this is handled as cold.
+     at the cut  the guest goes on there; TSC and HPET are set to their value at the cut plus the time the PM timer
+                 appears to have moved, in the 24 bits that every one has, and Linux reads: 4.7 s at most;
+     run on      all three kept counting: the TSC is left alone, and the HPET only set if it did not keep step with it, or
+                 if so much time has passed that a clock made of 32 bits of it would stand still. If
+                 the TSC is behind the cut (it was set in between, or the power was off), they continue at the cut.
    No division wider than 64 bits: results are exact to a tick, times to a picosecond. */
 #ifndef SOJOURN_CKPT_DEV_CLOCK_H
 #define SOJOURN_CKPT_DEV_CLOCK_H
@@ -43,7 +43,7 @@ _Static_assert(sizeof(struct dev_clock_state) == 56, "saved layout");
 
 struct dev_clock_plan {
     bool valid;
-    bool cold; /* the TSC is set; else it runs on */
+    bool set_tsc; /* else it runs on */
     bool hpet_runs;
     bool set_hpet;    /* the HPET does not simply run on */
     uint64_t raw_tsc; /* TSC when the plan was made: values below are as of that instant */
@@ -54,10 +54,9 @@ struct dev_clock_plan {
 };
 
 enum err dev_clock_check(const struct dev_clock_state *s, char *why, size_t why_len) MUST_USE;
-/* now: the same machine's clocks, E_LAYOUT if they are not the kind they were at the cut. elapsed_us: guest-visible
-   time to let pass (cold only), rounded to what the PM timer's phase allows. */
-enum err dev_clock_plan(const struct dev_clock_sample *cut, const struct dev_clock_sample *now, bool same_power_cycle,
-                        uint64_t elapsed_us, struct dev_clock_plan *plan, char *why, size_t why_len) MUST_USE;
+/* now: the same machine's clocks, E_LAYOUT if they are not the kind they were at the cut. */
+enum err dev_clock_plan(const struct dev_clock_sample *cut, const struct dev_clock_sample *now, bool run_on,
+                        struct dev_clock_plan *plan, char *why, size_t why_len) MUST_USE;
 /* The values to write at the moment when the (not yet written) TSC reads raw_tsc. */
 uint64_t dev_clock_tsc_at(const struct dev_clock_plan *plan, uint64_t raw_tsc);
 uint64_t dev_clock_hpet_at(const struct dev_clock_plan *plan, uint64_t raw_tsc);

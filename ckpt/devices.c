@@ -123,7 +123,7 @@ static enum err clock_check(const void *state, char *why, size_t why_len)
     struct dev_clock_plan trial;
     enum err e = dev_clock_check(s, why, why_len);
     sample_clocks(&now);
-    return e ? e : dev_clock_plan(&s->cut, &now, false, 0, &trial, why, why_len);
+    return e ? e : dev_clock_plan(&s->cut, &now, false, &trial, why, why_len);
 }
 
 static enum err clock_restore(const void *state, const struct dev_restore_clock *clock)
@@ -132,15 +132,15 @@ static enum err clock_restore(const void *state, const struct dev_restore_clock 
     struct dev_clock_sample now;
     char why[LOG_LINE_MAX];
     sample_clocks(&now);
-    enum err e = dev_clock_plan(&s->cut, &now, clock->same_power_cycle, clock->elapsed_us, &plan, why, sizeof why);
+    enum err e = dev_clock_plan(&s->cut, &now, clock->run_on, &plan, why, sizeof why);
     if (e) {
         log_line("clock", "%s", why);
         return e;
     }
-    log_line("clock", "plan: %s advance_us=%llu tsc=%llu->%llu hpet=%llu->%llu", plan.cold ? "cold" : "in-place",
+    log_line("clock", "plan: %s advance_us=%llu tsc=%llu->%llu hpet=%llu->%llu", plan.set_tsc ? "at the cut" : "run on",
              (unsigned long long)plan.advance_us, (unsigned long long)now.tsc, (unsigned long long)plan.tsc,
              (unsigned long long)now.hpet, (unsigned long long)plan.hpet);
-    if (!plan.cold || !env.write_tsc)
+    if (!plan.set_tsc || !env.write_tsc)
         return E_OK;
     e = env.write_tsc(dev_clock_tsc_at(&plan, env.tsc()));
     if (!e)

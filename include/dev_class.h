@@ -9,8 +9,7 @@
 
 /* Clock facts of this restore, so that every clock of the machine agrees afterwards. */
 struct dev_restore_clock {
-    bool same_power_cycle; /* in place: TSC, HPET and PM timer kept counting since the cut */
-    uint64_t elapsed_us;   /* guest-visible time to add to every clock since the cut; 0 = continue at the cut */
+    bool run_on; /* they have counted since the cut, and the guest sees that; else they continue at the cut */
 };
 
 struct dev_class {

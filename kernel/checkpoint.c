@@ -94,17 +94,13 @@ enum err checkpoint_trouble(char *text, size_t len)
     return condition == STORE_READY ? E_OK : trouble;
 }
 
-static void describe_machine(void)
+static enum err describe_machine(void)
 {
+    enum err e = E_OK;
     memset(&layout, 0, sizeof layout);
-    for (uint32_t i = 0; i < machine.map.count && layout.ram_count < CKPT_RANGES_MAX; i++) {
-        const struct memmap_entry *e = &machine.map.entry[i];
-        if (e->type != MEMMAP_RAM)
-            continue;
-        uint64_t base = align_up(e->base, PAGE_BYTES), end = align_down(e->end, PAGE_BYTES);
-        if (base < end)
-            layout.ram[layout.ram_count++] = (struct ckpt_range){base, end - base};
-    }
+    for (uint32_t i = 0; i < machine.map.count && !e; i++)
+        if (machine.map.entry[i].type == MEMMAP_RAM)
+            e = format_add_ram(&layout, machine.map.entry[i].base, machine.map.entry[i].end);
     layout.cpu_count = cpu_count;
     layout.hidden = (struct ckpt_range){hidden.base, hidden.bytes};
     struct cpuid_regs r = cpu_cpuid(0, 0);
@@ -124,6 +120,7 @@ static void describe_machine(void)
     size_t n = strlen(guest.backend->name);
     memcpy(layout.backend, guest.backend->name, n < sizeof layout.backend ? n : sizeof layout.backend);
     layout.device_hash = bus_masters_scan();
+    return e;
 }
 
 static void open_store(void)
@@ -147,10 +144,12 @@ void checkpoint_init(enum err found, const struct block_part *part)
 {
     size_t state_bytes = ckpt_devices_bytes(dev_classes, dev_class_count);
     condition = STORE_ABSENT;
-    trouble = found;
-    describe_machine();
-    if (found)
+    enum err pieces = describe_machine();
+    trouble = found ? found : pieces;
+    if (trouble) {
+        trouble_detail = found ? "" : "RAM in more than 32 pieces";
         return;
+    }
     work = pool_alloc_pages(align_up(STORE_WORK_BYTES, PAGE_BYTES) / PAGE_BYTES);
     restoring.devices.room = state_bytes;
     restoring.devices.mem = pool_alloc_pages(align_up(state_bytes, PAGE_BYTES) / PAGE_BYTES);
@@ -277,10 +276,9 @@ static enum err restore_stopped(char *text, size_t len)
     }
     memory_touched = true; /* until a guest runs again */
     /* A TSC that cannot be written and is ahead of the cut just kept counting, whatever happened in between (a warm
-       reset that spares it): then all clocks move on by as much. */
-    bool ahead = !tsc_writable() && cpu_rdtsc() > restoring.cpus[0].tsc;
-    /* One that was taken since the store was opened was taken since the machine was switched on: the clocks have run on. */
-    struct dev_restore_clock clock = {.same_power_cycle = ahead || store_made_since_open(&store, id)};
+       reset that spares it). Else the clocks have run on since a cut that was made since the store was opened. */
+    bool since = machine.options.restore_clock == CLOCK_CHOICE_RUN && store_made_since_open(&store, id);
+    struct dev_restore_clock clock = {.run_on = tsc_writable() ? since : cpu_rdtsc() > restoring.cpus[0].tsc};
     lose_guest();
     tsc_debt_put_adjust(restoring.cpus);
     e = ckpt_restore_devices(&restoring, &clock);

@@ -27,7 +27,7 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
                          size_t len) MUST_USE;
 /* Reads and checks everything, changes nothing. id or STORE_LATEST. */
 enum err checkpoint_restore_check(uint64_t id, char *text, size_t len) MUST_USE;
-/* What was checked last becomes the guest, virtual. same_power_cycle: the machine was not reset since the cut. */
+/* What was checked last becomes the guest, virtual. */
 enum err checkpoint_restore(char *text, size_t len) MUST_USE;
 /* The id of the checkpoint that was restored last; 0: none in this power cycle. */
 uint64_t checkpoint_restored_id(void);

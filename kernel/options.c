@@ -75,15 +75,6 @@ static bool whole_number(const char *text, uint64_t max, uint64_t *out)
     return end && !*end;
 }
 
-/* Which of the words, or count if none. */
-static size_t choose(const char *value, const char *const *words, size_t count)
-{
-    size_t i = 0;
-    while (i < count && !equal(value, words[i]))
-        i++;
-    return i;
-}
-
 static void set_port(struct options *o, const char *name, uint16_t port, uint32_t gsi)
 {
     o->console = true;
@@ -168,62 +159,6 @@ static bool read_restore(struct options *o, const char *value)
     return true;
 }
 
-static bool read_start(struct options *o, const char *value)
-{
-    static const char *const words[] = {[START_CHOICE_VIRTUAL] = "virtual", [START_CHOICE_NATIVE] = "native"};
-    size_t i = choose(value, words, ARRAY_LEN(words));
-    if (i < ARRAY_LEN(words))
-        o->start = (enum option_start)i;
-    return i < ARRAY_LEN(words);
-}
-
-static bool read_on_crash(struct options *o, const char *value)
-{
-    static const char *const words[] = {
-        [CRASH_CHOICE_BOOT] = "boot", [CRASH_CHOICE_RESTORE] = "restore", [CRASH_CHOICE_HOLD] = "hold"};
-    size_t i = choose(value, words, ARRAY_LEN(words));
-    if (i < ARRAY_LEN(words))
-        o->on_crash = (enum option_crash)i;
-    return i < ARRAY_LEN(words);
-}
-
-static bool read_protect(struct options *o, const char *value)
-{
-    static const char *const words[] = {"off", "on"};
-    size_t i = choose(value, words, ARRAY_LEN(words));
-    if (i < ARRAY_LEN(words))
-        o->protect = i == 1;
-    return i < ARRAY_LEN(words);
-}
-
-static bool read_unknown_dma(struct options *o, const char *value)
-{
-    static const char *const words[] = {[DMA_CHOICE_WARN] = "warn", [DMA_CHOICE_REFUSE] = "refuse"};
-    size_t i = choose(value, words, ARRAY_LEN(words));
-    if (i < ARRAY_LEN(words))
-        o->unknown_dma = (enum option_dma)i;
-    return i < ARRAY_LEN(words);
-}
-
-static bool read_backend(struct options *o, const char *value)
-{
-    static const char *const words[] = {
-        [BACKEND_CHOICE_AUTO] = "auto", [BACKEND_CHOICE_VMX] = "vmx", [BACKEND_CHOICE_SVM] = "svm"};
-    size_t i = choose(value, words, ARRAY_LEN(words));
-    if (i < ARRAY_LEN(words))
-        o->backend = (enum option_backend)i;
-    return i < ARRAY_LEN(words);
-}
-
-static bool read_visible(struct options *o, const char *value)
-{
-    static const char *const words[] = {"0", "1"};
-    size_t i = choose(value, words, ARRAY_LEN(words));
-    if (i < ARRAY_LEN(words))
-        o->visible = i == 1;
-    return i < ARRAY_LEN(words);
-}
-
 /* hd0  hd0,msdos1  hd0,gpt2, as GRUB names disks; boot: whatever GRUB booted from. */
 static bool read_guest(struct options *o, const char *value)
 {
@@ -273,26 +208,52 @@ static bool read_key(struct options *o, const char *value)
 
 struct option {
     const char *name;
-    bool (*read)(struct options *o, const char *value); /* false: value not understood */
-    const char *values;                                 /* what would be, in words */
-    const char *fallback;                               /* the default: a value that read() understands */
+    bool (*read)(struct options *o,
+                 const char *value); /* false: value not understood. NULL: one of the words in values */
+    const char *values;              /* what would be, in words */
+    const char *fallback;            /* the default: a value that is understood */
+    size_t choice;                   /* without read: where the word's number goes */
 };
 
+#define CHOICE(field, words, fallback) NULL, words, fallback, offsetof(struct options, field)
+
 static const struct option table[] = {
-    {"console", read_console, "com1 com2 com3 com4 0xPORT[,GSI] none", "com2"},
-    {"settle", read_settle, "seconds (at most 86400) or never", "5"},
-    {"store", read_store, "auto gpt:LABEL none", "auto"},
-    {"restore", read_restore, "never latest ask, or a checkpoint's number", "never"},
-    {"start", read_start, "virtual native", "virtual"},
-    {"on-crash", read_on_crash, "restore hold boot", "boot"},
-    {"protect", read_protect, "on off", "off"},
-    {"unknown-dma", read_unknown_dma, "warn refuse", "warn"},
-    {"backend", read_backend, "auto vmx svm", "auto"},
-    {"visible", read_visible, "0 1", "0"},
-    {"guest", read_guest, "boot hdN hdN,msdosM hdN,gptM", "boot"},
-    {"rate", read_rate, "MiB per second, 0 for no limit", "0"},
-    {"key", read_key, "64 hexadecimal digits", "none"},
+    {"console", read_console, "com1 com2 com3 com4 0xPORT[,GSI] none", "com2", 0},
+    {"settle", read_settle, "seconds (at most 86400) or never", "5", 0},
+    {"store", read_store, "auto gpt:LABEL none", "auto", 0},
+    {"restore", read_restore, "never latest ask, or a checkpoint's number", "never", 0},
+    {"restore-clock", CHOICE(restore_clock, "run cut", "run")},
+    {"start", CHOICE(start, "virtual native", "virtual")},
+    {"on-crash", CHOICE(on_crash, "boot restore hold", "boot")},
+    {"protect", CHOICE(protect, "off on", "off")},
+    {"unknown-dma", CHOICE(unknown_dma, "warn refuse", "warn")},
+    {"backend", CHOICE(backend, "auto vmx svm", "auto")},
+    {"visible", CHOICE(visible, "0 1", "0")},
+    {"guest", read_guest, "boot hdN hdN,msdosM hdN,gptM", "boot", 0},
+    {"rate", read_rate, "MiB per second, 0 for no limit", "0", 0},
+    {"key", read_key, "64 hexadecimal digits", "none", 0},
 };
+
+/* The number of the word that value is. */
+static bool choose(const char *words, const char *value, uint8_t *number)
+{
+    size_t length = strlen(value);
+    for (uint8_t i = 0; *words; i++) {
+        size_t n = strcspn(words, " ");
+        if (n == length && memcmp(words, value, n) == 0) {
+            *number = i;
+            return true;
+        }
+        words += n;
+        words += *words == ' ';
+    }
+    return false;
+}
+
+static bool read_value(const struct option *option, struct options *o, const char *value)
+{
+    return option->read ? option->read(o, value) : choose(option->values, value, (uint8_t *)o + option->choice);
+}
 
 static void apply(struct options *o, char *word)
 {
@@ -303,9 +264,9 @@ static void apply(struct options *o, char *word)
         if (!equal(word, table[i].name))
             continue;
         bool given = value && *value;
-        if (given && table[i].read(o, value))
+        if (given && read_value(&table[i], o, value))
             return;
-        (void)table[i].read(o, table[i].fallback);
+        (void)read_value(&table[i], o, table[i].fallback);
         if (!given)
             warn(o, "option %s= needs a value (%s); using %s", table[i].name, table[i].values, table[i].fallback);
         else
@@ -353,7 +314,7 @@ void options_parse(const char *line, struct options *out)
     bool cut;
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        (void)table[i].read(out, table[i].fallback);
+        (void)read_value(&table[i], out, table[i].fallback);
     for (bool first = true; line && next_word(&line, word, &cut); first = false) {
         /* Some loaders pass their own file name as the first word. */
         if (first && (word[0] == '/' || word[0] == '(') && !strchr(word, '='))

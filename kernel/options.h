@@ -15,6 +15,8 @@
 
 enum option_store { STORE_CHOICE_AUTO, STORE_CHOICE_GPT, STORE_CHOICE_NONE };
 enum option_restore { RESTORE_CHOICE_NEVER, RESTORE_CHOICE_LATEST, RESTORE_CHOICE_ID, RESTORE_CHOICE_ASK };
+/* Each in the order of the words in kernel/options.c. */
+enum option_clock { CLOCK_CHOICE_RUN, CLOCK_CHOICE_CUT };
 enum option_start { START_CHOICE_VIRTUAL, START_CHOICE_NATIVE };
 enum option_crash { CRASH_CHOICE_BOOT, CRASH_CHOICE_RESTORE, CRASH_CHOICE_HOLD };
 enum option_dma { DMA_CHOICE_WARN, DMA_CHOICE_REFUSE };
@@ -31,13 +33,14 @@ struct options {
     enum option_store store;
     char store_label[OPTIONS_LABEL_MAX + 1];
     enum option_restore restore;
-    uint64_t restore_id; /* RESTORE_CHOICE_ID */
-    enum option_start start;
-    enum option_crash on_crash;
-    bool protect;
-    enum option_dma unknown_dma;
-    enum option_backend backend;
-    bool visible;
+    uint64_t restore_id;   /* RESTORE_CHOICE_ID */
+    uint8_t restore_clock; /* enum option_clock */
+    uint8_t start;         /* enum option_start */
+    uint8_t on_crash;      /* enum option_crash */
+    uint8_t protect;       /* 0, 1 */
+    uint8_t unknown_dma;   /* enum option_dma */
+    uint8_t backend;       /* enum option_backend */
+    uint8_t visible;       /* 0, 1 */
     enum option_guest guest;
     uint32_t guest_disk;              /* hdN */
     uint32_t guest_partition;         /* counted from 1; 0: the whole disk */

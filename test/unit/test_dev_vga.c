@@ -346,10 +346,10 @@ START_TEST(the_clock_class_plans_and_sets)
     ck_assert_uint_eq(written, 1000000 + 1000 * (0x1000010 - 0xfffff2));
     ck_assert_uint_eq(dev_clock_tsc_at(devices_clock_plan(), now_tsc + 5), now_tsc + 5); /* nothing more to write */
     written = 0;
-    how.same_power_cycle = true;
+    how.run_on = true;
     ck_assert_int_eq(clock->restore(&state, &how), E_OK);
     ck_assert_uint_eq(written, 0);
-    how.same_power_cycle = false;
+    how.run_on = false;
     now_tsc = 77;
     tsc_is_fixed = true; /* not set, not fatal: the plan still speaks of the raw counter */
     ck_assert_int_eq(clock->restore(&state, &how), E_OK);

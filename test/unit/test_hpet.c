@@ -189,7 +189,7 @@ START_TEST(the_plan_moves_counter_and_comparators)
     boot(true);
     ck_assert_int_eq(hpet_capture(&s), E_OK);
     struct dev_clock_plan plan = {.valid = true,
-                                  .cold = true,
+                                  .set_tsc = true,
                                   .set_hpet = true,
                                   .raw_tsc = 1000,
                                   .tsc_hz = 1000000000,

@@ -20,6 +20,7 @@ static void defaults_hold(void)
     ck_assert_uint_eq(o.settle_s, 5);
     ck_assert_int_eq(o.store, STORE_CHOICE_AUTO);
     ck_assert_int_eq(o.restore, RESTORE_CHOICE_NEVER);
+    ck_assert_int_eq(o.restore_clock, CLOCK_CHOICE_RUN);
     ck_assert_int_eq(o.start, START_CHOICE_VIRTUAL);
     ck_assert_int_eq(o.on_crash, CRASH_CHOICE_BOOT);
     ck_assert(!o.protect);
@@ -72,12 +73,13 @@ END_TEST
 START_TEST(every_value_is_taken)
 {
     options_parse("settle=0 store=none restore=latest start=native on-crash=restore protect=on unknown-dma=refuse "
-                  "backend=vmx visible=1 guest=hd1,msdos3 rate=250",
+                  "restore-clock=cut backend=vmx visible=1 guest=hd1,msdos3 rate=250",
                   &o);
     ck_assert_uint_eq(o.warnings, 0);
     ck_assert_uint_eq(o.settle_s, 0);
     ck_assert_int_eq(o.store, STORE_CHOICE_NONE);
     ck_assert_int_eq(o.restore, RESTORE_CHOICE_LATEST);
+    ck_assert_int_eq(o.restore_clock, CLOCK_CHOICE_CUT);
     ck_assert_int_eq(o.start, START_CHOICE_NATIVE);
     ck_assert_int_eq(o.on_crash, CRASH_CHOICE_RESTORE);
     ck_assert(o.protect);
@@ -137,6 +139,10 @@ START_TEST(wrong_values_warn_and_default)
         "restore=18446744073709551616",
         "start=real",
         "on-crash=panic",
+        "on-crash=bootrestore",
+        "\"on-crash=boot restore\"",
+        "restore-clock=now",
+        "restore-clock=ru",
         "protect=yes",
         "unknown-dma=ok",
         "backend=kvm",
