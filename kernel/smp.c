@@ -48,8 +48,11 @@ bool smp_leave_host(struct cpu *c)
 
 static void send_nmi(struct cpu *c)
 {
-    c->gate->owed = 1;
+    uint32_t announced = OWED_ANNOUNCED;
+    c->gate->owed = announced;
     lapic_send(c->apic_id, LAPIC_SEND_NMI);
+    /* If it was taken already, nothing is owed any more. */
+    __atomic_compare_exchange_n(&c->gate->owed, &announced, OWED_SENT, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 void smp_kick(struct cpu *c)
@@ -180,6 +183,8 @@ static void take_owed_nmi(struct cpu *c)
     do
         traps_take_nmi();
     while (!c->vcpu.host_nmi && !deadline_passed(end));
+    if (!c->vcpu.host_nmi && c->gate->owed == OWED_ANNOUNCED)
+        return; /* the sender was held up: it is the host's when it comes */
     c->gate->owed = 0;
     if (c->vcpu.host_nmi)
         __atomic_fetch_sub(&c->vcpu.host_nmi, 1, __ATOMIC_RELAXED);

@@ -585,21 +585,24 @@ START_TEST(an_nmi_that_is_owed)
     static const struct {
         const char *what;
         uint32_t cpu;
-        bool owed, pending, loaded;
+        uint32_t owed;
+        bool pending, loaded;
         enum cpu_place place;
         uint64_t host_nmi;
         bool taken; /* the NMI, and with it the debt */
         uint64_t left;
     } cases[] = {
-        {"virtual", 1, true, true, true, CPU_GUEST, 0, true, 0},
-        {"held", 1, true, true, false, CPU_HELD, 0, true, 0},
-        {"in a visit NMIs stay blocked", 1, true, true, false, CPU_GUEST, 0, false, 0},
-        {"the leader asks its console first", 0, true, true, true, CPU_GUEST, 0, false, 0},
-        {"none owed", 1, false, true, true, CPU_GUEST, 0, false, 0},
-        {"none owed, one of the guest's here", 1, false, false, true, CPU_GUEST, 1, false, 1},
-        {"it was one with another, which has been taken", 1, true, false, true, CPU_GUEST, 0, true, 0},
-        {"it has come already", 1, true, false, true, CPU_GUEST, 1, true, 0},
-        {"one of the guest's, too", 1, true, true, true, CPU_GUEST, 1, true, 1},
+        {"virtual", 1, OWED_SENT, true, true, CPU_GUEST, 0, true, 0},
+        {"held", 1, OWED_SENT, true, false, CPU_HELD, 0, true, 0},
+        {"in a visit NMIs stay blocked", 1, OWED_SENT, true, false, CPU_GUEST, 0, false, 0},
+        {"the leader asks its console first", 0, OWED_SENT, true, true, CPU_GUEST, 0, false, 0},
+        {"none owed", 1, 0, true, true, CPU_GUEST, 0, false, 0},
+        {"none owed, one of the guest's here", 1, 0, false, true, CPU_GUEST, 1, false, 1},
+        {"it was one with another, which has been taken", 1, OWED_SENT, false, true, CPU_GUEST, 0, true, 0},
+        {"its sender was held up before it sent it", 1, OWED_ANNOUNCED, false, true, CPU_GUEST, 0, false, 0},
+        {"its sender was held up after it had sent it", 1, OWED_ANNOUNCED, true, true, CPU_GUEST, 0, true, 0},
+        {"it has come already", 1, OWED_SENT, false, true, CPU_GUEST, 1, true, 0},
+        {"one of the guest's, too", 1, OWED_SENT, true, true, CPU_GUEST, 1, true, 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         set_up();
@@ -613,7 +616,7 @@ START_TEST(an_nmi_that_is_owed)
         nmi[1] = cases[i].pending;
         smp_follow(c);
         ck_assert_msg(!c->gate->called, "%s", cases[i].what);
-        ck_assert_msg(c->gate->owed == (cases[i].owed && !cases[i].taken), "%s", cases[i].what);
+        ck_assert_msg(c->gate->owed == (cases[i].taken ? 0 : cases[i].owed), "%s", cases[i].what);
         ck_assert_msg(nmi[1] == (cases[i].pending && !cases[i].taken), "%s", cases[i].what);
         ck_assert_msg(c->vcpu.host_nmi == cases[i].left, "%s: %u", cases[i].what, (unsigned)c->vcpu.host_nmi);
     }
