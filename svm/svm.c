@@ -325,6 +325,7 @@ static enum err svm_run(struct vcpu *v, struct vm_exit *x)
         vmcb->control.interrupt_shadow = 0;
     vmcb->save.rax = v->gpr[GPR_RAX];
     vmcb->save.rsp = v->gpr[GPR_RSP];
+    vmcb->save.efer |= EFER_SVME; /* firmware that ran in SMM meanwhile may have left EFER without it: SeaBIOS does */
     enum svm_rule rule = svm_entry_check(vmcb, &c->caps.limits);
     if (rule != SVM_RULE_NONE) {
         log_line("svm", "run cpu=%u rip=0x%llx: %s", (unsigned)v->cpu, (unsigned long long)vmcb->save.rip,

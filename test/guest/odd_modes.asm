@@ -19,8 +19,13 @@ CR4_PSE         equ 1 << 4
 CR4_PAE         equ 1 << 5
 MSR_EFER        equ 0xc0000080
 EFER_LME        equ 1 << 8
+BIOS_DISK       equ 0x13
+READ_ONE_SECTOR equ 0x0201
+FIRST_SECTOR    equ 1
+FIRST_DISK      equ 0x80
 LOW             equ 0x8000              ; a page below 1 MiB, for 16-bit code
 LOW_STACK       equ LOW + 0xff0
+LOW_SECTOR      equ LOW + 0x1000
 SEL_CODE        equ 0x08                ; as in the kit's tables
 SEL_DATA        equ 0x10
 SEL_CODE32      equ 0x18
@@ -173,6 +178,17 @@ odd_real:
         jmp LOW >> 4:.real - odd_low
 .real:
         DATA_SEGMENTS 0
+.read:                                  ; SeaBIOS does that in 32-bit mode, where it gets by SMM
+        mov ax, READ_ONE_SECTOR
+        mov bx, LOW_SECTOR
+        mov cx, FIRST_SECTOR
+        mov dx, FIRST_DISK
+        int BIOS_DISK
+        cli
+        mov dx, COM1 + LSR
+        in al, dx
+        test al, LSR_DATA
+        jz .read
         call poll_low
         CR0_SET CR0_PE
         jmp dword SEL_CODE32:back

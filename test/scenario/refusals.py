@@ -59,7 +59,8 @@ def native_refusal(m, lines, code):
 
 @scenario(timeout=90)
 def refused_modes(m):
-    """Without paging, with 32-bit paging but without its task register in the GDT, in 16-bit protected and real mode: not left, unharmed, left later."""
+    """Without paging, with 32-bit paging but without its task register in the GDT, in 16-bit protected and real mode, there with calls of the
+    BIOS: not left, unharmed, left later."""
     start(m)
     for number, (mode, code) in enumerate(MODES):
         m.guest.drop()
