@@ -109,6 +109,8 @@ static _Noreturn void go_native_for_good(enum err reason, const char *detail)
                      detail);
     if (reason)
         say(line);
+    if (plan_applied && !machine.boot.keep_count)
+        panic("the guest lies where its start on the bare CPU would begin");
     enum err e = plan_applied ? E_OK : guest_plan(&machine.boot, &machine.map, &plan, why, sizeof why);
     if (e) {
         (void)str_format(line, sizeof line, "%s: %s", err_name(e), why);
@@ -215,6 +217,10 @@ static void load_guest(void)
 {
     char line[240];
     enum err e = guest_plan(&machine.boot, &machine.map, &plan, why, sizeof why);
+    if (e == E_OVERLAP || e == E_NOMEM) {
+        machine.boot.keep_count = 0; /* where GRUB put the host is of use for a start on the bare CPU only */
+        e = guest_plan(&machine.boot, &machine.map, &plan, why, sizeof why);
+    }
     if (e) {
         (void)str_format(line, sizeof line, "%s: %s", err_name(e), why);
         say(line);

@@ -9,6 +9,7 @@ import steps
 from scenario import check, scenario
 
 TINY = os.path.join(machine.TOP, "build/tiny/tiny.elf")
+TINY_LOW = os.path.join(machine.TOP, "build/tiny/tiny_low.elf")
 
 
 def count_moves(m, seconds=10):
@@ -19,7 +20,8 @@ def count_moves(m, seconds=10):
 
 @scenario(timeout=60)
 def tiny_guest(m):
-    """Our Multiboot guest with two modules: its own checks of memory map, hidden range, CPUID and ports; leave and enter."""
+    """Our Multiboot guest with two modules: its own checks of memory map, hidden range, CPUID and ports; leave and enter.
+    It lies where GRUB had put Sojourn, as kernels at 1 or 2 MiB do."""
     module = m.path("module.bin")
     content = bytes(range(251)) * 40
     with open(module, "wb") as f:
@@ -27,7 +29,7 @@ def tiny_guest(m):
     total = 0
     for byte in content:
         total = (total * 31 + byte) & 0xFFFFFFFFFFFFFFFF
-    steps.boot(m, "--guest", f"{TINY}:tiny busy", "--module", f"{module}:first module", "--module", f"{module}:second", wait=False,
+    steps.boot(m, "--guest", f"{TINY_LOW}:tiny busy", "--module", f"{module}:first module", "--module", f"{module}:second", wait=False,
                mem_mib=128)
     for string in ("first module", "second"):
         check(m.guest.expect(r"module start=\S+ end=\S+ sum=0x([0-9a-f]+) string " + string, 20 * m.slow).group(1) == f"{total:x}",
