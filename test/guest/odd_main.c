@@ -8,7 +8,8 @@
  *   slot       (after tree) what lies beside the IDT in the first one is gone
  *   vector     its own gate for NMIs
  *   flip PA    a byte of that physical page is inverted, at that address
- *   mode N     0 no paging, 1 PAE, 2 32-bit paging, 3 16-bit protected mode, 4 real mode; until the byte s comes
+ *   mode N     0 no paging, 1 PAE, 2 32-bit paging, 3 16-bit protected mode, 4 real mode, 5 calls of the BIOS (boot
+ *              CPU only); until the byte s comes
  *   gate       (after idt) its own gate for NMIs, in that other place only
  *   self       an NMI to itself
  *   open       interrupts are let in
@@ -26,7 +27,7 @@
 #define ENTRY_FLAGS MASK(11, 0)
 #define IDT_PAGE_OFFSET 0x440u
 #define GATE_BYTES 16u
-#define KINDS 5u
+#define KINDS 6u
 #define LEVELS 4u
 
 extern const uint8_t odd_low[], odd_low_end[], kit_entries[];

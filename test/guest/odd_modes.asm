@@ -8,6 +8,7 @@ KIND_PAE        equ 1
 KIND_LEGACY     equ 2
 KIND_PROTECTED16 equ 3
 KIND_REAL       equ 4
+KIND_BIOS       equ 5
 
 COM1            equ 0x3f8
 LSR             equ 5
@@ -178,6 +179,8 @@ odd_real:
         jmp LOW >> 4:.real - odd_low
 .real:
         DATA_SEGMENTS 0
+        cmp ebx, KIND_BIOS
+        jne .wait
 .read:                                  ; SeaBIOS does that in 32-bit mode, where it gets by SMM
         mov ax, READ_ONE_SECTOR
         mov bx, LOW_SECTOR
@@ -189,6 +192,7 @@ odd_real:
         in al, dx
         test al, LSR_DATA
         jz .read
+.wait:
         call poll_low
         CR0_SET CR0_PE
         jmp dword SEL_CODE32:back

@@ -10,7 +10,9 @@ from scenario import check, scenario
 
 ODD = os.path.join(machine.TOP, "build/odd/odd.elf")
 # The guest's way into each, and why it is not left: with 32-bit paging of either kind only for want of a GDT for it.
-MODES = (("paging off", "E_MODE"), ("PAE paging", "E_GDT"), ("32-bit paging", "E_GDT"), ("16-bit protected mode", "E_MODE"), ("real mode", "E_MODE"))
+BIOS = "calls of the BIOS"
+MODES = (("paging off", "E_MODE"), ("PAE paging", "E_GDT"), ("32-bit paging", "E_GDT"), ("16-bit protected mode", "E_MODE"), ("real mode", "E_MODE"),
+         (BIOS, "E_MODE"))
 SILENCE_S = 1.5
 
 
@@ -70,7 +72,8 @@ def refused_modes(m):
         steps.refused(m, "leave", code)
         now = steps.status(m)
         check(now["mode"] == "virtual" and now["guest"] == "running", f"{mode}: {now['mode']}, guest {now['guest']}")
-        check(m.virtualization_on(), f"{mode}: refused, but virtualization is off")
+        if mode != BIOS:  # SeaBIOS clears EFER meanwhile, and the monitor shows the guest's
+            check(m.virtualization_on(), f"{mode}: refused, but virtualization is off")
         m.guest.send("s")
         done(m, f"mode {number}")
         still_works(m)
