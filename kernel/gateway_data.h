@@ -14,7 +14,7 @@
 #define GATEWAY_TX_BYTES 1024u
 #define GATEWAY_APIC_IDS 256u
 #define GATEWAY_NO_CPU 0xffu
-#define OWED_ANNOUNCED 1u
+#define OWED_ANNOUNCED 1u /* will be sent */
 #define OWED_SENT 2u
 #define GATEWAY_TIMER_PASS 63u /* bit of timer_tsc: the next NMI is not the timer's whatever the time */
 #define GATEWAY_CPU_BYTES 512u
@@ -44,9 +44,8 @@ struct gateway_cpu {
     uint16_t pad2[3];
     uint32_t has_console; /* the console's interrupt comes to this CPU */
     /* Between CPUs (kernel/smp.h). */
-    volatile uint32_t called; /* come into the host */
-    volatile uint32_t
-        owed; /* an NMI was sent to this CPU, or will be: OWED_*, and none that could be it has come yet */
+    volatile uint32_t called;  /* come into the host */
+    volatile uint32_t owed;    /* OWED_*: an NMI for this CPU, and none that could be it has come yet */
     volatile uint32_t in_host; /* it is there: a call will be noticed without an NMI */
     /* A guest in 32-bit mode (kernel/bridge32.asm). */
     uint32_t out_esp;      /* where the frame for IRET lies */

@@ -208,11 +208,10 @@ static bool read_key(struct options *o, const char *value)
 
 struct option {
     const char *name;
-    bool (*read)(struct options *o,
-                 const char *value); /* false: value not understood. NULL: one of the words in values */
-    const char *values;              /* what would be, in words */
-    const char *fallback;            /* the default: a value that is understood */
-    size_t choice;                   /* without read: where the word's number goes */
+    bool (*read)(struct options *o, const char *value); /* false: not understood. NULL: a word of values, see choice */
+    const char *values;                                 /* what would be, in words */
+    const char *fallback;                               /* the default: a value that is understood */
+    size_t choice;                                      /* without read: where the word's number goes */
 };
 
 #define CHOICE(field, words, fallback) NULL, words, fallback, offsetof(struct options, field)

@@ -239,8 +239,8 @@ static void load_segment_registers(struct cpu *c)
     cpu_wrmsr(MSR_GS_BASE, s->seg[SREG_GS].base);
 }
 
-/* The last in the host. Nothing but the door runs here: what the next visit has to check first is closed, by the leader, and by each
-   CPU that finds the leader gone. */
+/* Last in the host; only code that is never closed runs here. What the next visit has to check first is closed by the
+   leader, and by each CPU that finds the leader gone. */
 static _Noreturn void out(struct cpu *c)
 {
     smp_leave_host_for_good(c); /* first: then the leader closes what a CPU opened that still saw it here */
