@@ -262,15 +262,12 @@ static void note_enter(struct cpu *c, enum exit_kind kind)
 static void leave_damaged(struct cpu *c)
 {
     guest.last_refusal = E_DIGEST;
-    guest.want = MODE_NATIVE;
+    bool first = __atomic_exchange_n(&guest.want, MODE_NATIVE, __ATOMIC_SEQ_CST) != MODE_NATIVE;
     while (bridge_wanted()) /* endless: its way out needs the rest, which it was to open on the way in */
         cpu_cli_hlt();
-    if (!cpu_leads(c)) {
-        uint64_t end =
-            deadline_in_us(FOLLOW_US); /* then the guest's instruction exits again, and the leader is asked again */
-        smp_kick(cpus[0]);
-        while (!smp_called(c) && !deadline_passed(end))
-            cpu_pause();
+    if (!cpu_leads(c)) { /* the guest's instruction exits again until the leader has called */
+        if (first)       /* of two NMIs at once one would be the guest's; the leader goes on trying until it has left */
+            smp_kick(cpus[0]);
         return;
     }
     guest.entered_ahead = false;
