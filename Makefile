@@ -76,8 +76,8 @@ $(B)/obj/kernel/traps.o $(B)/obj/kernel/transition.o $(B)/obj/kernel/nmi.o $(B)/
 # XXH3: the loop over a stripe's lanes unrolled, for all that is hashed is pages; but not every function inlined into every other
 # (`./sojourn bench hash_bytes_per_insn`).
 $(B)/obj/ckpt/hash.o: SIZE := -DXXH_NO_INLINE_HINTS=1 -fpeel-loops -fno-inline-functions -fno-inline-small-functions
-# Padding in front of loops and functions is checked at each way in, too; where loops over memory are, it pays.
-ALIGN := -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1
+# Padding in front of loops and functions is checked at each way in, too; where loops over memory are, it pays. In front of data it does not.
+ALIGN := -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1 -malign-data=abi
 $(B)/obj/ckpt/pages.o: ALIGN :=
 $(B)/obj/%.o: %.c Makefile | $(IMAGE_LIBS)
 	@mkdir -p $(@D)

@@ -15,13 +15,30 @@ uint64_t hash64(const void *data, size_t bytes, uint64_t seed)
     return XXH3_64bits_withSeed(data, bytes, seed);
 }
 
-struct hash128 hash128_keyed(const void *data, size_t bytes, uint64_t key)
+struct hash128 hash128(const void *data, size_t bytes)
 {
-    XXH128_hash_t h = XXH3_128bits_withSeed(data, bytes, key);
+    XXH128_hash_t h = XXH3_128bits(data, bytes);
     return (struct hash128){h.low64, h.high64};
 }
 
-struct hash128 hash128(const void *data, size_t bytes)
+_Static_assert(HASH_SECRET_BYTES == XXH_SECRET_DEFAULT_SIZE && HASH_LANES == XXH_ACC_NB, "as the library has them");
+
+void hash_key_init(struct hash_key *key, uint64_t seed)
 {
-    return hash128_keyed(data, bytes, 0); /* the library's own for it would be the same once more */
+    XXH3_initCustomSecret_scalar(key->secret, seed);
+}
+
+void hash_fold(uint64_t lanes[HASH_LANES], const void *page, const uint8_t *secret)
+{
+    XXH3_hashLong_internal_loop(lanes, page, PAGE_BYTES, secret, HASH_SECRET_BYTES, XXH3_accumulate_512_scalar,
+                                XXH3_scrambleAcc_scalar);
+}
+
+struct hash128 hash_page(const void *page, const struct hash_key *key, hash_fold_fn *fold)
+{
+    uint64_t lanes[HASH_LANES] __attribute__((aligned(XXH_ACC_ALIGN))) = XXH3_INIT_ACC;
+    const uint8_t *end = key->secret + HASH_SECRET_BYTES - sizeof lanes;
+    fold(lanes, page, key->secret);
+    return (struct hash128){XXH3_mergeAccs(lanes, key->secret + XXH_SECRET_MERGEACCS_START, PAGE_BYTES * XXH_PRIME64_1),
+                            XXH3_mergeAccs(lanes, end - XXH_SECRET_MERGEACCS_START, ~(PAGE_BYTES * XXH_PRIME64_2))};
 }

@@ -3,20 +3,26 @@
 #include "kernel/base.h"
 
 #include "bits.h"
-#include "ckpt/hash.h"
+#include "ckpt/hash_avx2.h"
 #include "ckpt/pages.h"
 #include "ckpt/twins.h"
 #include "clock.h"
 #include "cpu.h"
 #include "hostmem.h"
+#include "kernel/state.h"
+#include "log.h"
 
 #include <string.h>
+
+#define FOLD_TRIALS 4u
 
 /* By page number: of the checkpoint `id`, or of the one under way. */
 static struct hash128 *hashes;
 static uint32_t *next_twin;
 static uint8_t *known, *same; /* a bit each: its hash is that of the one under way; it is as in the parent */
-static uint64_t pages, key;
+static uint64_t pages;
+static struct hash_key key;
+static hash_fold_fn *fold = hash_fold;
 static uint64_t id, seed; /* 0: none */
 static uint64_t parent;   /* of the one under way */
 static bool surveyed;
@@ -25,6 +31,25 @@ static struct twins twins;
 static void *pages_of(uint64_t bytes)
 {
     return pool_alloc_pages(align_up(bytes, PAGE_BYTES) / PAGE_BYTES);
+}
+
+_Static_assert(VCPU_XSAVE_BYTES == 4096, "as large as the area in ckpt/hash_avx2.asm");
+
+/* Whichever takes less time: an emulator may carry out vector instructions one element after the other. */
+static hash_fold_fn *choose_fold(const void *page)
+{
+    static hash_fold_fn *const folds[] = {hash_fold, hash_fold_avx2};
+    uint64_t cycles[] = {UINT64_MAX, UINT64_MAX};
+    hash_avx2_components = state_vector_components();
+    if (!hash_avx2_components)
+        return hash_fold;
+    for (unsigned i = 0; i < 2 * FOLD_TRIALS; i++) {
+        uint64_t from = cpu_rdtsc(), *best = &cycles[i % 2];
+        (void)hash_page(page, &key, folds[i % 2]);
+        *best = min_u64(*best, cpu_rdtsc() - from);
+    }
+    log_line("ckpt", "page hash: cycles=%llu avx2=%llu", (unsigned long long)cycles[0], (unsigned long long)cycles[1]);
+    return folds[cycles[1] < cycles[0]];
 }
 
 enum err base_init(const struct ckpt_layout *layout)
@@ -36,8 +61,11 @@ enum err base_init(const struct ckpt_layout *layout)
     next_twin = pages_of(pages * sizeof *next_twin);
     hashes = known && same && next_twin ? pages_of(pages * sizeof *hashes) : NULL;
     uint64_t noise[2] = {cpu_rdtsc(), clock_us()};
-    key = hash64(noise, sizeof noise, (uint64_t)hashes);
-    return hashes ? E_OK : E_NOMEM;
+    hash_key_init(&key, hash64(noise, sizeof noise, (uint64_t)hashes));
+    if (!hashes)
+        return E_NOMEM;
+    fold = choose_fold(known);
+    return E_OK;
 }
 
 uint64_t base_find(const struct store *s)
@@ -57,7 +85,7 @@ void base_begin(uint64_t on)
 struct hash128 base_hash(const void *content)
 {
     struct hash128 of_zeros = {0, 0}; /* which most pages that are empty are */
-    return page_is_zero(content) ? of_zeros : hash128_keyed(content, PAGE_BYTES, key);
+    return page_is_zero(content) ? of_zeros : hash_page(content, &key, fold);
 }
 
 uint64_t base_stamp(uint64_t page, const void *content)

@@ -11,7 +11,10 @@
 #include <string.h>
 
 #define XCR0_SSE BIT(1)
+#define XCR0_AVX BIT(2)
+#define XCR0_VECTORS 0xe6u /* SSE, AVX, and AVX-512 in three parts */
 #define CPUID_XSTATE 0xdu
+#define CPUID_FEATURES 7u
 #define XSAVE_HEADER_END 576u
 #define FXSAVE_BYTES 512u
 #define RFLAGS_FIXED BIT(1)
@@ -166,6 +169,13 @@ SELDOM void state_load_mtrrs(const struct vcpu_state *s)
         write_if_other(MSR_IA32_MTRR_PHYSBASE0 + 2 * i, s->mtrr_base[i]);
         write_if_other(MSR_IA32_MTRR_PHYSMASK0 + 2 * i, s->mtrr_mask[i]);
     }
+}
+
+uint32_t state_vector_components(void)
+{
+    bool open = has_xsave && (xcr0_supported & XCR0_AVX) && (cpu_read_cr4() & CR4_OSXSAVE);
+    bool avx2 = cpu_cpuid(0, 0).eax >= CPUID_FEATURES && (cpu_cpuid(CPUID_FEATURES, 0).ebx & CPUID7_EBX_AVX2);
+    return open && avx2 ? (uint32_t)xcr0_supported & XCR0_VECTORS : 0;
 }
 
 /* XSAVE covers what XCR0 enables; a guest that never set it up has its x87 and SSE state in the FXSAVE image. */

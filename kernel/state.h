@@ -24,6 +24,9 @@ void state_started(struct vcpu_state *s, uint8_t vector, uint64_t switched_msrs)
 void state_load_mtrrs(const struct vcpu_state *s);
 void state_capture_xsave(struct vcpu_state *s);
 void state_load_xsave(const struct vcpu_state *s);
+/* Components of the XSAVE area that the host has to put back if it uses AVX2, as bits of XCR0; 0: it cannot. They fit into
+   VCPU_XSAVE_BYTES. */
+uint32_t state_vector_components(void);
 /* Can a checkpointed state be loaded on this CPU (MSRs, XCR0, MTRR count)? */
 enum err state_check(const struct vcpu_state *s, char *why, size_t why_len) MUST_USE;
 const char *state_msr_name(unsigned index);

@@ -215,8 +215,11 @@ def property_restore(m):
 
 @scenario(rigs=("bochs",), timeout=150)
 def property_restore_bochs(m):
-    """A halted guest across a checkpoint and a restore under VMX."""
+    """A halted guest across a checkpoint and a restore under VMX, where pages are hashed in the guest's vector registers."""
     rounds(m, "native-restored-native", store=steps.STORE, only=("halt",))
+    with open(m.path("com2.log"), encoding="utf-8", errors="replace") as f:
+        scalar, avx2 = re.search(r"page hash: cycles=(\d+) avx2=(\d+)", f.read()).groups()
+    check(int(avx2) < int(scalar), f"the hash of a page takes {avx2} cycles with AVX2, {scalar} without")
 
 
 @scenario(rigs=("bochs",), timeout=200, long=True)
