@@ -8,6 +8,8 @@ import moments
 import steps
 from scenario import RigError, check, scenario
 
+MOST = 64
+
 
 def online(m):
     return m.guest.run("cat /sys/devices/system/cpu/online", 20 * m.slow)
@@ -21,7 +23,7 @@ def set_online(m, cpu, on):
 def every_cpu_works(m):
     """A process bound to each CPU that is online gets done."""
     count = int(m.guest.run("grep -c ^processor /proc/cpuinfo", 20 * m.slow))
-    m.guest.run("for c in $(grep ^processor /proc/cpuinfo | grep -o '[0-9]*$'); do taskset -p $((1 << c)) $$ >/dev/null && "
+    m.guest.run("for c in $(grep ^processor /proc/cpuinfo | grep -o '[0-9]*$'); do taskset -p $(printf %x $((1 << c))) $$ >/dev/null && "
                 "sh -c 'i=0; while [ $i -lt 200 ]; do i=$((i + 1)); done' || exit 1; done", 60 * m.slow)
     return count
 
@@ -94,6 +96,24 @@ def smp_few(m):
     steps.to_virtual(m)
     virtual(m, 4)
     check(every_cpu_works(m) == 4, "a CPU is missing")
+
+
+@scenario(rigs=("qemu",), timeout=500, long=True, alone=("qemu",))
+def smp_many(m):
+    """As many CPUs as there is room for: left and entered, saved and restored in place. The emulator runs all that wait for the leader."""
+    steps.boot(m, cpus=MOST, wait=False)
+    steps.shell(m, 200)
+    virtual(m, MOST)
+    check(every_cpu_works(m) == MOST, "a CPU is missing")
+    steps.to_native(m)
+    steps.cycle(m, 10)
+    moments.mark(m, "cut")
+    steps.checkpoint(m, "before the cut")
+    moments.mark(m, "lost")
+    steps.restore(m, "latest", 300)
+    check(moments.marked(m) == "cut", f"restored: {moments.marked(m)}")
+    check(every_cpu_works(m) == MOST, "a CPU is missing")
+    hotplug(m, MOST - 1)
 
 
 @scenario(rigs=("qemu",), timeout=300, alone=("qemu",))
