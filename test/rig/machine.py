@@ -289,7 +289,7 @@ com2: enabled=1, mode=term, dev={com2}
 port_e9_hack: enabled=1
 panic: action=fatal
 error: action=report
-info: action=report
+info: action=ignore{info}
 debug: action=ignore
 log: {log}
 mouse: enabled=0
@@ -319,7 +319,10 @@ class Bochs(Machine):
         ptys = {name: pty.openpty() for name in ("com1", "com2", "screen")}
         for name in ("com1", "com2"):
             raw_tty(ptys[name][1])
-        config = BOCHSRC.format(mem=mem_mib, host_mem=min(mem_mib, HOST_MEM_MIB), cpu=cpu, cpus=cpus, disks="\n".join(lines), reset=int(reset_on_triple_fault),
+        # Of CPUs alone (a register dump after a triple fault). What its handler of SIGINT says must not be logged: it would wait for ever for
+        # the log's lock if it had interrupted the one that holds it.
+        info = "".join(f", cpu{number}=report" for number in range(cpus))
+        config = BOCHSRC.format(mem=mem_mib, info=info, host_mem=min(mem_mib, HOST_MEM_MIB), cpu=cpu, cpus=cpus, disks="\n".join(lines), reset=int(reset_on_triple_fault),
                                 com1=os.ttyname(ptys["com1"][1]), com2=os.ttyname(ptys["com2"][1]), log=self.path("bochs.log"))
         with open(self.path("bochsrc"), "w", encoding="ascii") as f:
             f.write(config)

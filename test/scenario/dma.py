@@ -30,7 +30,7 @@ def boot(m, *extra, options=f"{steps.OPTIONS} {RATE} unknown-dma=refuse", **more
 
 
 def rounds(m):
-    return int(m.guest.run("od -An -tu8 -N8 /tmp/dma-rounds 2>/dev/null || echo 0").split()[0])
+    return int(m.guest.run("[ -s /tmp/dma-rounds ] && od -An -tu8 -N8 /tmp/dma-rounds || echo 0").split()[0])
 
 
 def going(m, least=100):
