@@ -115,6 +115,12 @@ enum err ahci_open(uint16_t bdf, struct ahci_hba *hba)
     return E_OK;
 }
 
+uint32_t ahci_register_bytes(hpa_t abar)
+{
+    uint32_t ports = port_read(abar, AHCI_PI);
+    return AHCI_PORT(ports ? 32u - (uint32_t)__builtin_clz(ports) : 0);
+}
+
 void ahci_close(const struct ahci_hba *hba)
 {
     port_write(hba->abar, AHCI_GHC, hba->ghc_before & ~GHC_HR);

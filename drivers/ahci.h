@@ -18,6 +18,8 @@ struct ahci_hba {
 /* Take the controller: decoding and bus master on, firmware handoff, AHCI mode, interrupts off, disks spun up.
    E_NODISK: no usable register space. E_GONE: it does not answer. */
 enum err ahci_open(uint16_t bdf, struct ahci_hba *hba) MUST_USE;
+/* Where the registers of its last port end, in bytes. */
+uint32_t ahci_register_bytes(hpa_t abar);
 /* Give it back. All its disks must be closed. */
 void ahci_close(const struct ahci_hba *hba);
 

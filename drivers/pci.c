@@ -128,6 +128,20 @@ struct pci_bar pci_read_bar(uint16_t bdf, unsigned index)
     return bar;
 }
 
+bool pci_memory_begins_on(uint16_t bdf, uint64_t page)
+{
+    static const uint8_t bars_by_layout[] = {PCI_BAR_COUNT, 2, 1};
+    uint8_t layout = pci_read(bdf, PCI_HEADER_TYPE, 1) & PCI_HEADER_TYPE_LAYOUT;
+    unsigned count = layout < ARRAY_LEN(bars_by_layout) ? bars_by_layout[layout] : 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct pci_bar bar = pci_read_bar(bdf, i);
+        if (!bar.io && (bar.base ^ page) < PAGE_BYTES)
+            return true;
+        i += bar.wide;
+    }
+    return false;
+}
+
 uint16_t pci_enable(uint16_t bdf, uint16_t command_bits)
 {
     uint16_t before = (uint16_t)pci_read(bdf, PCI_COMMAND, 2);

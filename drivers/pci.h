@@ -62,6 +62,9 @@ struct pci_bar {
 
 /* As assigned by the firmware; nothing is written, so that a live device is not disturbed by sizing. */
 struct pci_bar pci_read_bar(uint16_t bdf, unsigned index);
+/* Does the function have memory on this page? Its address is a multiple of PAGE_BYTES and not 0. What begins on an earlier page
+   is larger than a page and ends on a page of its own, as its size is a power of two and its address a multiple of that. */
+bool pci_memory_begins_on(uint16_t bdf, uint64_t page);
 
 /* Set bits of the command register (PCI_COMMAND_*) and return what it held before. */
 uint16_t pci_enable(uint16_t bdf, uint16_t command_bits);

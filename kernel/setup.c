@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "cpu.h"
 #include "drivers/acpi.h"
+#include "drivers/ahci.h"
 #include "drivers/ahci_core.h"
 #include "drivers/disk.h"
 #include "drivers/ioapic.h"
@@ -239,16 +240,13 @@ enum err setup_store(struct block_part *part)
 }
 
 /* Does a function of the guest's have registers on this page? */
-static bool page_is_shared(uint64_t at)
+static bool page_is_shared(uint64_t page)
 {
     size_t count;
     const struct dev_pci_id *id = pci_state_functions(&count);
     for (; count--; id++)
-        for (unsigned i = 0; i < PCI_BAR_COUNT; i++) {
-            struct pci_bar bar = pci_read_bar(id->bdf, i);
-            if (!bar.io && (bar.base ^ at) < PAGE_BYTES)
-                return true;
-        }
+        if (pci_memory_begins_on(id->bdf, page))
+            return true;
     return false;
 }
 
@@ -258,10 +256,14 @@ static enum err hide_ahci_registers(uint16_t bdf)
     struct pci_bar memory = pci_read_bar(bdf, AHCI_ABAR_INDEX), index_data = pci_read_bar(bdf, AHCI_INDEX_DATA_BAR);
     if (index_data.io)
         policy_hide_ports((uint16_t)index_data.base, AHCI_INDEX_DATA_PORTS);
-    if (!page_is_shared(memory.base))
-        return hidden_access_cover(&guest.second_level, (gpa_t){memory.base});
-    log_line("boot", "store controller: registers on a shared page, not hidden");
-    return E_OK;
+    uint64_t page = align_down(memory.base, PAGE_BYTES), end = memory.base + ahci_register_bytes((hpa_t){memory.base});
+    enum err e = E_OK;
+    for (; page < end && !e; page += PAGE_BYTES)
+        if (page_is_shared(page))
+            log_line("boot", "store controller: registers on a shared page, not hidden");
+        else
+            e = hidden_access_cover(&guest.second_level, (gpa_t){page});
+    return e;
 }
 
 /* Absent to the guest: the console, and the store's controller, in ECAM, too. */

@@ -437,6 +437,19 @@ START_TEST(no_register_space)
 }
 END_TEST
 
+START_TEST(registers_end_behind_the_last_port)
+{
+    static const struct {
+        uint32_t pi, bytes;
+    } rows[] = {{0, 0x100},           {1, 0x180},           {0x3F, 0x400},
+                {0x20000000, 0x1000}, {0x40000000, 0x1080}, {0x80000001, 0x1100}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        machine.hba[0].pi = rows[i].pi;
+        ck_assert_uint_eq(ahci_register_bytes((hpa_t){machine.hba[0].abar}), rows[i].bytes);
+    }
+}
+END_TEST
+
 START_TEST(stop_port_of_others)
 {
     hpa_t abar = {machine.hba[0].abar};
@@ -565,6 +578,7 @@ static Suite *suite(void)
     tcase_add_test(t, firmware_handoff);
     tcase_add_test(t, dma32_machine);
     tcase_add_test(t, no_register_space);
+    tcase_add_test(t, registers_end_behind_the_last_port);
     tcase_add_test(t, stop_port_of_others);
     tcase_add_test(t, block_layer_splits_on_top);
     suite_add_tcase(s, t);

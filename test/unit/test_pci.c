@@ -131,6 +131,41 @@ START_TEST(bars)
 }
 END_TEST
 
+static void put(unsigned at, uint32_t value)
+{
+    memcpy(config + at, &value, 4);
+}
+
+START_TEST(memory_on_a_page)
+{
+    const uint16_t bdf = PCI_BDF(0, 31, 2);
+    put(0x10, 0xFEB00000); /* the last one of the six, one behind a wide one, ports, and half a page */
+    put(0x14, 0x0000C041);
+    put(0x18, 0x0000000C);
+    put(0x1C, 0x00000038);
+    put(0x20, 0xFEBF1800);
+    put(0x24, 0xFEBF0000);
+    ck_assert(pci_memory_begins_on(bdf, 0xFEB00000));
+    ck_assert(pci_memory_begins_on(bdf, 0x3800000000ull));
+    ck_assert(pci_memory_begins_on(bdf, 0xFEBF1000));
+    ck_assert(pci_memory_begins_on(bdf, 0xFEBF0000));
+    ck_assert(!pci_memory_begins_on(bdf, 0xFEBF2000));
+    ck_assert(!pci_memory_begins_on(bdf, 0xC000));
+    put(0x1C, 0xFEBF4000); /* an address's upper half, not a BAR */
+    ck_assert(!pci_memory_begins_on(bdf, 0xFEBF4000));
+    ck_assert(!pci_memory_begins_on(PCI_BDF(9, 9, 0), 0xFEB00000)); /* nobody there */
+    config[PCI_HEADER_TYPE] = 0x81; /* a bridge: from its third BAR on these are bus numbers and windows */
+    ck_assert(pci_memory_begins_on(bdf, 0xFEB00000));
+    ck_assert(!pci_memory_begins_on(bdf, 0x3800000000ull) && !pci_memory_begins_on(bdf, 0xFEBF0000));
+    put(0x14, 0xFEBF5000);
+    ck_assert(pci_memory_begins_on(bdf, 0xFEBF5000));
+    config[PCI_HEADER_TYPE] = 0x82;
+    ck_assert(!pci_memory_begins_on(bdf, 0xFEBF5000));
+    config[PCI_HEADER_TYPE] = 0x03; /* unknown */
+    ck_assert(!pci_memory_begins_on(bdf, 0xFEB00000));
+}
+END_TEST
+
 START_TEST(enabling)
 {
     ck_assert_uint_eq(pci_enable(PCI_BDF(0, 31, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER), 0);
@@ -152,6 +187,7 @@ static Suite *suite(void)
     tcase_add_test(t, scan_finds_every_bus);
     tcase_add_test(t, single_function_devices_are_not_probed_further);
     tcase_add_test(t, bars);
+    tcase_add_test(t, memory_on_a_page);
     tcase_add_test(t, enabling);
     suite_add_tcase(s, t);
     return s;
