@@ -81,7 +81,7 @@ static void take(void)
         merging_shorten(KEEP_LEAST, KEEP_LEAST + 1);
     else if (s && !e)
         merging_shorten(a.keep, auto_plan_most(a.keep));
-    saving_patience_us = 0;
+    saving_patience_us = SAVING_PATIENCE_US;
     due_us = auto_plan_next(due_us, clock_us(), a.every_s * US_PER_S);
 }
 

@@ -48,7 +48,7 @@ static struct ckpt_devices devices;
 static struct vcpu_state *cut_cpus; /* as of the cut, while the CPUs go on */
 static void *page_buffer;
 static struct checkpoint_times last_times;
-uint64_t saving_patience_us;
+uint64_t saving_patience_us = SAVING_PATIENCE_US;
 struct page_source {
     uint64_t twin; /* the page that may be the same as the last one, 0: none */
     bool compare;  /* when all are taken: do they have this stamp? */

@@ -8,7 +8,9 @@
 /* Boot: buffers for what is captured at a cut. E_NOMEM. */
 enum err saving_init(const struct ckpt_layout *layout) MUST_USE;
 
-/* For so long nobody waits for a checkpoint that begins: the guest loses a tenth of its progress, not half of this CPU's. */
+/* For so long a guest that computes loses a tenth of its progress at most to a checkpoint that begins, then half of this CPU's. By
+   hand somebody waits. */
+#define SAVING_PATIENCE_US 10000000u
 extern uint64_t saving_patience_us;
 
 /* Around a long work on the store: the guest, if it is virtual, has turns on this CPU, whenever the returned progress is told or the
