@@ -266,8 +266,12 @@ static void leave_damaged(struct cpu *c)
     while (bridge_wanted()) /* endless: its way out needs the rest, which it was to open on the way in */
         cpu_cli_hlt();
     if (!cpu_leads(c)) { /* the guest's instruction exits again until the leader has called */
-        if (first)       /* of two NMIs at once one would be the guest's; the leader goes on trying until it has left */
+        static uint64_t asked_us;
+        uint64_t now = clock_us();
+        if (first || now - asked_us > FOLLOW_US) { /* by one CPU: of two NMIs at once one would be the guest's */
+            asked_us = now;
             smp_kick(cpus[0]);
+        }
         return;
     }
     guest.entered_ahead = false;
