@@ -8,7 +8,7 @@
 #define TURN_MAX_US 5000u
 /* One share is the host's. With what the turns cost the guest besides, that is less than a tenth (`./sojourn bench
    saving_slowdown`). */
-#define SHARES 14u
+#define SHARES 16u
 #define US_PER_S 1000000u
 #define MIB_SHIFT 20
 
