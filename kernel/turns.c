@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pure. See turns.h. The guest has half of this CPU, or more if rate= says so. As long as nobody waits it keeps all but one
-   share of the time of all its CPUs, if that is more. */
+/* Pure. See turns.h. The guest has half of this CPU, or more if rate= says so. At first it keeps all but one share of the
+   time of all its CPUs, if that is more. */
 #include "kernel/turns.h"
 
 #include "bits.h"

@@ -10,7 +10,7 @@ struct turns {
     uint64_t since, done, turn_us, patient_until_us, guest_parts;
 };
 
-/* cpus: the guest's, this one included. Nobody waits for it for so long: the guest goes first. */
+/* cpus: the guest's, this one included. For patience_us the guest goes first. */
 void turns_begin(struct turns *t, uint64_t now, uint32_t cpus, uint64_t patience_us);
 /* How long the guest is to have this CPU now, after `done` bytes of memory; 0: the host works on. rate: MiB of memory per
    second at most, 0: no limit. hurry: the guest waits for what is written. */

@@ -33,8 +33,9 @@ def boot(m, *arguments, options=OPTIONS, cmdline=None, store=STORE, wait=True, m
 
 def boot_several(m, *arguments, boots=4, within=None, **how):
     """A guest with several CPUs. Bochs 2.7 loses an interprocessor interrupt in about one boot of three, with Sojourn or
-    without (docs/testing.md, which knows of another fault, with more memory than it keeps in memory): the guest then waits for ever, and is started again. Nobody has asked Sojourn for anything
-    by then, and it must show that it has nothing to do with it: it answers, and the guest runs without exits."""
+    without: the guest then waits for ever, and is started again. Nobody has asked Sojourn for anything by then, and it must
+    show that it has nothing to do with it: it answers, and the guest runs without exits. A guest that has more memory than
+    Bochs holds in memory may crash instead (docs/testing.md has both)."""
     image = boot(m, *arguments, wait=False, **how)
     for left in range(boots, 0, -1):
         try:
