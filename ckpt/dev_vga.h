@@ -7,6 +7,8 @@
 #include "ckpt/dev_common.h"
 
 #define DEV_VGA_VERSION 1
+#define VGA_MEMORY 0xA0000u /* what the CPU sees of it, in whatever mode */
+#define VGA_MEMORY_BYTES 0x20000u
 #define VGA_SEQ_COUNT 5u
 #define VGA_CRTC_COUNT 25u
 #define VGA_GC_COUNT 9u

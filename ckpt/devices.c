@@ -328,6 +328,10 @@ CLASS_FUNCTIONS(uart, dev_uart_state, uart_state_capture, check_uart, dev_uart_s
 CLASS_RESTORE(uart, dev_uart_state, uart_state_restore)
 CLASS_FUNCTIONS(vga, dev_vga_state, vga_capture, dev_vga_check, dev_vga_show)
 CLASS_RESTORE(vga, dev_vga_state, vga_restore)
+static enum err vga_class_capture_more(void *state)
+{
+    return vga_capture_more(state);
+}
 CLASS_FUNCTIONS(kbd, dev_kbd_state, kbd_capture, check_kbd, dev_kbd_show)
 CLASS_RESTORE(kbd, dev_kbd_state, kbd_restore)
 CLASS_FUNCTIONS(pcibm, dev_pcibm_state, pcibm_state_capture, dev_pcibm_check, pcibm_show)
@@ -335,7 +339,7 @@ CLASS_RESTORE(pcibm, dev_pcibm_state, pcibm_state_restore)
 CLASS_FUNCTIONS(e1000, dev_e1000_state, e1000_state_capture, check_e1000, dev_e1000_show)
 CLASS_RESTORE(e1000, dev_e1000_state, e1000_state_restore)
 
-#define CLASS(id, order_, version_, type, present_fn, quiesce_fn)                                                      \
+#define CLASS(id, order_, version_, type, present_fn, quiesce_fn, ...)                                                 \
     static const struct dev_class class_##id = {.name = #id,                                                           \
                                                 .version = (version_),                                                 \
                                                 .bytes = sizeof(struct type),                                          \
@@ -345,7 +349,8 @@ CLASS_RESTORE(e1000, dev_e1000_state, e1000_state_restore)
                                                 .check = id##_class_check,                                             \
                                                 .quiesce = (quiesce_fn),                                               \
                                                 .restore = id##_class_restore,                                         \
-                                                .show = id##_class_show}
+                                                .show = id##_class_show,                                               \
+                                                ##__VA_ARGS__}
 
 static const struct dev_class class_iowatch = {.name = "iowatch",
                                                .version = IOWATCH_VERSION,
@@ -375,7 +380,7 @@ CLASS(pit, 44, DEV_PIT_VERSION, dev_pit_state, pit_present, pit_quiesce);
 CLASS(hpet, 45, DEV_HPET_VERSION, dev_hpet_state, hpet_present, hpet_quiesce);
 CLASS(rtc, 46, DEV_RTC_VERSION, dev_rtc_state, rtc_present, rtc_quiesce);
 CLASS(uart, 50, DEV_UART_VERSION, dev_uart_state, uart_any, uart_state_quiesce);
-CLASS(vga, 51, DEV_VGA_VERSION, dev_vga_state, vga_present, NULL);
+CLASS(vga, 51, DEV_VGA_VERSION, dev_vga_state, vga_present, NULL, .capture_more = vga_class_capture_more);
 CLASS(kbd, 52, DEV_KBD_VERSION, dev_kbd_state, always, NULL);
 CLASS(pcibm, 60, DEV_PCI_VERSION, dev_pcibm_state, pci_any, NULL);
 CLASS(e1000, 62, DEV_E1000_VERSION, dev_e1000_state, e1000_state_present, e1000_state_quiesce);

@@ -19,6 +19,18 @@ size_t ckpt_devices_bytes(const struct dev_class *const *classes, size_t count)
     return bytes;
 }
 
+void ckpt_clear(struct ckpt_devices *d)
+{
+    memset(d->mem, 0, d->room);
+}
+
+static enum err noted(const struct dev_class *c, enum err e)
+{
+    if (e)
+        log_line("ckpt", "capture of %.8s: %s", c->name, err_name(e));
+    return e;
+}
+
 enum err ckpt_capture(struct ckpt_devices *d, const struct dev_class *const *classes, size_t count)
 {
     d->used = 0;
@@ -33,15 +45,23 @@ enum err ckpt_capture(struct ckpt_devices *d, const struct dev_class *const *cla
             return E_NOMEM;
         }
         uint8_t *state = d->mem + d->used;
-        memset(state, 0, bytes);
-        enum err e = c->capture(state);
-        if (e) {
-            log_line("ckpt", "capture of %.8s: %s", c->name, err_name(e));
+        enum err e = noted(c, c->capture(state));
+        if (e)
             return e;
-        }
         d->item[d->count].class = c;
         d->item[d->count++].state = state;
         d->used += bytes;
+    }
+    return E_OK;
+}
+
+enum err ckpt_capture_more(struct ckpt_devices *d)
+{
+    for (uint32_t i = 0; i < d->count; i++) {
+        const struct dev_class *c = d->item[i].class;
+        enum err e = c->capture_more ? c->capture_more(d->item[i].state) : E_OK;
+        if (e)
+            return e == E_NOTYET ? e : noted(c, e);
     }
     return E_OK;
 }
@@ -118,6 +138,11 @@ enum err ckpt_save(struct store *s, const struct ckpt_request *request, const st
                    struct ckpt_devices *devices, const struct dev_class *const *classes, size_t count,
                    struct ckpt_result *result)
 {
+    ckpt_clear(devices);
     enum err e = ckpt_capture(devices, classes, count);
+    if (!e)
+        do
+            e = ckpt_capture_more(devices);
+        while (e == E_NOTYET);
     return e ? e : ckpt_write(s, request, cpus, devices, result);
 }

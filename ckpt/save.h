@@ -26,8 +26,15 @@ struct ckpt_devices {
 /* Room that ckpt_capture needs for these classes. */
 size_t ckpt_devices_bytes(const struct dev_class *const *classes, size_t count);
 
+/* Before each ckpt_capture(), not at it: mem is many pages. */
+void ckpt_clear(struct ckpt_devices *d);
+
 /* Guest stopped: every class that is present, in order. E_NOMEM: mem too small; or a class's own error, logged. */
 enum err ckpt_capture(struct ckpt_devices *d, const struct dev_class *const *classes, size_t count) MUST_USE;
+
+/* Guest stopped, again or still: one piece more of what a class left for later (dev_class.capture_more). Until it gives E_OK
+   the states are not to be written. E_NOTYET: there is more; or a class's own error, logged. */
+enum err ckpt_capture_more(struct ckpt_devices *d) MUST_USE;
 
 struct ckpt_request {
     struct ckpt_meta meta; /* label, time, kind, disk, layout (cpu_count CPUs) */
@@ -55,7 +62,7 @@ struct ckpt_result {
 enum err ckpt_write(struct store *s, const struct ckpt_request *request, const struct vcpu_state *cpus,
                     const struct ckpt_devices *devices, struct ckpt_result *result) MUST_USE;
 
-/* Both steps in one. */
+/* All steps in one. */
 enum err ckpt_save(struct store *s, const struct ckpt_request *request, const struct vcpu_state *cpus,
                    struct ckpt_devices *devices, const struct dev_class *const *classes, size_t count,
                    struct ckpt_result *result) MUST_USE;

@@ -18,8 +18,12 @@ struct dev_class {
     uint32_t bytes; /* exact length of the encoded state */
     /* Of restore, ascending: clocks 10, interrupt controllers 20, PCI 30, rest 40, bus mastering 60, what masters by itself 61. */
     uint16_t order;
-    bool (*present)(void);                                           /* does this machine have it */
-    enum err (*capture)(void *state);                                /* guest stopped; bytes long, zeroed before */
+    bool (*present)(void);            /* does this machine have it */
+    enum err (*capture)(void *state); /* guest stopped; bytes long, zeroed before */
+    /* Guest stopped, perhaps not the whole time since: the next piece of what is slow to read, into what capture() began; the
+       caller sees to it that nobody has written to it since. E_NOTYET: there is more. E_DEVICE: it is lost, log says why.
+       May be NULL. */
+    enum err (*capture_more)(void *state);
     enum err (*check)(const void *state, char *why, size_t why_len); /* pure look: may this be restored here */
     enum err (*quiesce)(void); /* before memory is overwritten: stop DMA and interrupts; may be NULL */
     enum err (*restore)(const void *state, const struct dev_restore_clock *clock);

@@ -29,6 +29,7 @@ static volatile enum err lost;
 static uint8_t *written[2];
 static uint64_t leaves_at_cut; /* guest.leaves + 1 at the last cut; 0: nothing is known */
 static bool watched, skip_clean;
+static uint64_t held, held_bytes;
 static uint64_t opened; /* below, nothing is withdrawn any more */
 
 static void *pages_for(uint64_t bytes)
@@ -88,6 +89,10 @@ static bool keep(uint64_t gpa)
     uint64_t page = gpa / PAGE_BYTES;
     if (page >= cow.pages)
         return true;
+    if (gpa - held < held_bytes) {
+        pressed = true;
+        return false;
+    }
     if (active && cow_keep(&cow, page, phys_to_virt((hpa_t){page * PAGE_BYTES})) == COW_FULL) {
         pressed = true;
         return false;
@@ -156,6 +161,15 @@ void live_begin(bool others_write)
     active = true;
 }
 
+void live_hold(uint64_t gpa, uint64_t bytes)
+{
+    lock_take(&second_level_lock);
+    held = gpa;
+    held_bytes = bytes;
+    pressed = false;
+    lock_release(&second_level_lock);
+}
+
 void live_skip_clean(void)
 {
     skip_clean = watched;
@@ -215,6 +229,7 @@ bool live_take_same(uint64_t page, const void *content)
 void live_end(void)
 {
     lock_take(&second_level_lock);
+    held_bytes = 0;
     active = pressed = skip_clean = false;
     lock_release(&second_level_lock);
 }

@@ -33,6 +33,9 @@ void live_end(void);
 /* Afterwards, where the CPU has dirty bits: some more of memory may be written without a fault; what the guest writes there is
    known by them. False: there is nothing left to do. */
 bool live_open(void);
+/* After live_begin, the CPUs still stopped: the guest's writes to this device memory wait, as for room in the pool, until
+   live_hold(0, 0). */
+void live_hold(uint64_t gpa, uint64_t bytes);
 /* After live_begin: was the guest virtual, and watched, ever since the cut before? Then leave out what it did not write.
    Without it, or if it was not, every page has to be looked at. */
 void live_skip_clean(void);
@@ -46,7 +49,7 @@ bool live_watch(uint64_t gpa) MUST_USE;
 /* The checkpoint cannot be had; live_take() says so. The guest goes on. */
 void live_lose(enum err e);
 
-/* A writer waits for room in the pool: take some pages soon. */
+/* A writer waits for room in the pool, or for what is held: take some pages, or let it go, soon. */
 bool live_pressed(void);
 
 /* Any CPU. True: the fault was about tracking and is dealt with; the instruction is to be executed again. */

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shell. What newlib expects from a system below it. Sojourn uses string functions, strtoul, qsort and vsniprintf only;
-   those never allocate, exit or do I/O. Should one of these functions be reached all the same, that is our own bug, and
-   it panics with its name. `errno` storage (struct _reent) is newlib's own impure.o.
+/* Shell. What newlib expects from a system below it. Sojourn uses string functions and vsniprintf only; those
+   never allocate, exit or do I/O. Should one of these functions be reached all the same, that is our own bug, and
+   it panics with its name. What newlib keeps for each thread, `errno` above all, is the host's one here: its own
+   initialised one would be a thirtieth of the image's data.
    The allocator's entry points are defined here so that the linker does not take newlib's allocator. */
 #include "log.h"
 #include "types.h"
 
+#include <reent.h>
+
 #define UNUSED __attribute__((unused))
 
-struct _reent;
+static struct _reent of_host;
+extern struct _reent *_impure_ptr;
+struct _reent *_impure_ptr = &of_host;
 
 /* Each is called from newlib only; the declaration keeps -Wmissing-prototypes useful elsewhere. */
 #define LOUD(type, name, ...)                                                                                          \

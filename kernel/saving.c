@@ -10,6 +10,7 @@
 #include "kernel/saving.h"
 
 #include "bits.h"
+#include "ckpt/dev_vga.h"
 #include "ckpt/devices.h"
 #include "clock.h"
 #include "cpu.h"
@@ -142,6 +143,7 @@ static enum err let_it_run(void)
     }
     smp_release();
     run_on(CUT_STEP_US);
+    ckpt_clear(&devices);
     enum err e = smp_stop();
     if (!e && guest.run != GUEST_RUNNING) {
         smp_release();
@@ -178,10 +180,11 @@ static const void *page_for_reading(void *ctx, gpa_t gpa)
     return phys_to_virt((hpa_t){gpa.v});
 }
 
+/* The longest one of a checkpoint is the one to be told. */
 static void note_stop(uint64_t start, uint64_t start_tsc)
 {
-    guest.stop_cycles = cpu_rdtsc() - start_tsc;
-    guest.stop_last_us = clock_us() - start;
+    guest.stop_cycles = max_u64(guest.stop_cycles, cpu_rdtsc() - start_tsc);
+    guest.stop_last_us = max_u64(guest.stop_last_us, clock_us() - start);
     guest.stop_max_us = max_u64(guest.stop_max_us, guest.stop_last_us);
 }
 
@@ -257,6 +260,7 @@ static bool go_on(bool others_write)
         return false;
     memcpy(cut_cpus, cpus[0]->state, layout->cpu_count * sizeof *cut_cpus);
     live_begin(others_write);
+    live_hold(VGA_MEMORY, VGA_MEMORY_BYTES);
     if (others_write && !dma_watch_begin()) {
         live_end();
         return false;
@@ -274,7 +278,11 @@ static enum err write_stopped(const struct ckpt_request *request, bool compare, 
         gateway_install_hide();
     if (live_ready())
         survey(request, compare);
-    enum err e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
+    enum err e = E_NOTYET;
+    while (e == E_NOTYET)
+        e = ckpt_capture_more(&devices);
+    if (!e)
+        e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
     if (gateway_in)
         gateway_install_show_again();
     smp_release();
@@ -318,13 +326,37 @@ void saving_turns_end(void)
     (void)stopped; /* virtual: it waits */
 }
 
+/* A stop for each piece of what is slow to read, the rest in one if the guest wants to write there. */
+static enum err capture_rest(const struct ckpt_progress *turns)
+{
+    enum err e = E_NOTYET;
+    while (e == E_NOTYET) {
+        uint64_t start = clock_us(), start_tsc = cpu_rdtsc();
+        enum err stopped = smp_stop();
+        if (stopped)
+            return stopped;
+        do
+            e = ckpt_capture_more(&devices);
+        while (e == E_NOTYET && live_pressed());
+        smp_release();
+        note_stop(start, start_tsc);
+        if (turns)
+            turns->step(turns->ctx, 0, 0);
+    }
+    live_hold(0, 0);
+    return e;
+}
+
 static enum err write_live(struct ckpt_request *request, struct ckpt_result *result)
 {
     request->progress = saving_turns_begin();
+    enum err e = capture_rest(request->progress);
     if (request->meta.parent)
         live_skip_clean();
-    survey(request, false);
-    enum err e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
+    if (!e)
+        survey(request, false);
+    if (!e)
+        e = ckpt_write(checkpoint_store(), request, cut_cpus, &devices, result);
     dma_watch_end();
     live_end();
     open_again();
@@ -353,6 +385,8 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
             return e;
         guest.want = MODE_NATIVE;
     }
+    ckpt_clear(&devices);
+    guest.stop_cycles = guest.stop_last_us = 0;
     uint64_t start = clock_us(), start_tsc = cpu_rdtsc();
     enum err e = capture_when_quiet(&source);
     if (e)

@@ -2,7 +2,9 @@
 /* Devices that write to the guest's memory while it is saved, and the check that none of it is in the checkpoint.
  *   dma reads FILE   buffers full of known words, read over past the page cache, one by one and again and again; FILE holds READ_BYTE only
  *   dma net ADDRESS PORT   fetches 1.5 MiB of counted words by TCP, again and again; a connection that breaks is no fault
- * Both print a line DMA-BAD and end when a buffer holds what it should not, and keep a count of rounds in /tmp/dma-rounds. */
+ *   dma screen         writes the next number to each word of the text screen that held the one before: what a device has in
+ *                      its own memory is of the cut, too
+ * All print a line DMA-BAD and end when a buffer holds what it should not, and keep a count of rounds in /tmp/dma-rounds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -50,6 +52,28 @@ static void count_rounds(void)
     rounds = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (rounds == MAP_FAILED)
         die(ROUNDS);
+}
+
+/* The half that a console of 25 lines does not show. */
+#define SCREEN 0xbc000
+#define SCREEN_WORDS (0x4000 / sizeof(uint32_t))
+
+static void screen(void)
+{
+    int fd = open("/dev/mem", O_RDWR | O_SYNC);
+    if (fd < 0)
+        die("/dev/mem");
+    volatile uint32_t *at = mmap(NULL, SCREEN_WORDS * sizeof *at, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SCREEN);
+    if (at == MAP_FAILED)
+        die("/dev/mem");
+    for (size_t i = 0; i < SCREEN_WORDS; i++)
+        at[i] = 0;
+    for (;; ++*rounds)
+        for (size_t i = 0; i < SCREEN_WORDS; i++) {
+            if (at[i] != (uint32_t)*rounds)
+                bad("on the screen", (unsigned)i, at[i], (uint32_t)*rounds);
+            at[i] = (uint32_t)*rounds + 1;
+        }
 }
 
 static uint64_t word(unsigned buffer, uint64_t generation, size_t i)
@@ -133,12 +157,15 @@ static void net(const char *address, const char *port)
 
 int main(int argc, char **argv)
 {
-    bool is_net = argc == 4 && strcmp(argv[1], "net") == 0, is_reads = argc == 3 && strcmp(argv[1], "reads") == 0;
-    if (!is_net && !is_reads) {
-        fprintf(stderr, "usage: dma reads FILE | dma net ADDRESS PORT\n");
+    bool is_net = argc == 4 && strcmp(argv[1], "net") == 0, is_reads = argc == 3 && strcmp(argv[1], "reads") == 0,
+         is_screen = argc == 2 && strcmp(argv[1], "screen") == 0;
+    if (!is_net && !is_reads && !is_screen) {
+        fprintf(stderr, "usage: dma reads FILE | dma net ADDRESS PORT | dma screen\n");
         return 2;
     }
     count_rounds();
+    if (is_screen)
+        screen();
     if (is_net)
         net(argv[2], argv[3]);
     reads(argv[2]);

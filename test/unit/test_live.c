@@ -322,6 +322,28 @@ START_TEST(unwatched_nothing_is_left_out)
 }
 END_TEST
 
+/* Memory of a device below the end of RAM: who wants to write there waits until it is let go, all others do not. */
+START_TEST(what_is_held_is_not_written)
+{
+    fresh(sources[_i]);
+    make_cut();
+    live_hold(HOLE_BASE, HOLE_BYTES);
+    ck_assert(guest_writes(HOLE_BASE - 1, 1) && guest_writes(HOLE_BASE + HOLE_BYTES, 1) && !live_pressed());
+    ck_assert(!guest_writes(HOLE_BASE, 1) && live_pressed());
+    ck_assert(!guest_writes(HOLE_BASE + HOLE_BYTES - 1, 1));
+    ck_assert(!ask(HOLE_BASE));
+    live_hold(0, 0);
+    ck_assert(!live_pressed() && ask(HOLE_BASE));
+    ck_assert(guest_writes(HOLE_BASE, 1) && guest_writes(HOLE_BASE + HOLE_BYTES - 1, 1));
+    ck_assert_uint_eq(take_all(3).whole, RAM_PAGES);
+    /* One that is given up meanwhile lets go, too. */
+    make_cut();
+    live_hold(HOLE_BASE, HOLE_BYTES);
+    live_end();
+    ck_assert(guest_writes(HOLE_BASE, 1));
+}
+END_TEST
+
 /* Who finds the pool full waits, guest or host, and says so; one page taken out of it lets one writer go on. */
 START_TEST(a_full_pool_lets_nobody_write)
 {
@@ -562,6 +584,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, what_is_left_out_has_not_been_written, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, opened_memory_does_not_fault, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, unwatched_nothing_is_left_out, 0, ARRAY_LEN(sources));
+    tcase_add_loop_test(t, what_is_held_is_not_written, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, a_full_pool_lets_nobody_write, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, other_faults_are_left_to_others, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, without_tables_the_guest_goes_on, 0, ARRAY_LEN(sources));

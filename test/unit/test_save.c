@@ -41,13 +41,26 @@ static enum err capture_b(void *state)
     return E_OK;
 }
 
+static unsigned more_pieces;
+static enum err more_says;
+
+static enum err capture_more_b(void *state)
+{
+    if (!more_pieces)
+        return more_says;
+    ((char *)state)[more_pieces--] = 'm';
+    strcat(order, "m");
+    return more_pieces ? E_NOTYET : more_says;
+}
+
 static const struct dev_class class_a = {
     .name = "alpha", .version = 2, .bytes = 10, .present = yes, .capture = capture_a};
 static const struct dev_class class_b = {.name = {'e', 'i', 'g', 'h', 't', 'c', 'h', 'r'},
                                          .version = 7,
                                          .bytes = 100,
                                          .present = b_present,
-                                         .capture = capture_b};
+                                         .capture = capture_b,
+                                         .capture_more = capture_more_b};
 static const struct dev_class *const classes[] = {&class_a, &class_b};
 
 static void setup(void)
@@ -65,6 +78,8 @@ static void setup(void)
     memset(&cpu[1], 0x22, sizeof cpu[1]);
     capture_says = E_OK;
     b_is_present = true;
+    more_pieces = 1;
+    more_says = E_OK;
     order[0] = 0;
 }
 
@@ -75,7 +90,7 @@ START_TEST(saves_everything_and_counts_it)
         zero += !rig_hidden(i) && page_is_zero(rig_ram[i]);
     ck_assert_uint_gt(zero, 20);
     ck_assert_int_eq(ckpt_save(&st, &request, cpu, &devices, classes, 2, &result), E_OK);
-    ck_assert_str_eq(order, "ab");
+    ck_assert_str_eq(order, "abm");
     ck_assert_uint_eq(result.id, 1);
     ck_assert_uint_eq(result.zero_pages, zero);
     ck_assert_uint_eq(result.pages, RIG_RAM_PAGES - 8 - zero);
@@ -110,6 +125,24 @@ START_TEST(saves_everything_and_counts_it)
 }
 END_TEST
 
+START_TEST(the_rest_of_a_device_comes_in_pieces)
+{
+    more_pieces = 3;
+    ckpt_clear(&devices);
+    ck_assert_int_eq(ckpt_capture(&devices, classes, 2), E_OK);
+    ck_assert_int_eq(ckpt_capture_more(&devices), E_NOTYET);
+    ck_assert_int_eq(ckpt_capture_more(&devices), E_NOTYET);
+    ck_assert_int_eq(ckpt_capture_more(&devices), E_OK);
+    ck_assert_str_eq(order, "abmmm");
+    ck_assert_mem_eq(devices.item[1].state, "bmmmb", 5);
+    more_pieces = 2;
+    more_says = E_DEVICE;
+    order[0] = 0;
+    ck_assert_int_eq(ckpt_save(&st, &request, cpu, &devices, classes, 2, &result), E_DEVICE);
+    ck_assert_uint_eq(store_count(&st), 0);
+}
+END_TEST
+
 START_TEST(absent_devices_are_left_out)
 {
     b_is_present = false;
@@ -129,6 +162,7 @@ START_TEST(a_device_that_fails_fails_the_checkpoint)
     ck_assert_uint_eq(store_count(&st), 0);
     capture_says = E_OK;
     devices.room = 64 + 127;
+    ckpt_clear(&devices);
     ck_assert_int_eq(ckpt_capture(&devices, classes, 2), E_NOMEM);
     devices.room = ckpt_devices_bytes(classes, 2);
     ck_assert_uint_eq(devices.room, 64 + 128);
@@ -220,6 +254,7 @@ static Suite *save_suite(void)
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_add_test(t, saves_everything_and_counts_it);
+    tcase_add_test(t, the_rest_of_a_device_comes_in_pieces);
     tcase_add_test(t, absent_devices_are_left_out);
     tcase_add_test(t, a_device_that_fails_fails_the_checkpoint);
     tcase_add_test(t, a_page_that_cannot_be_had_fails_the_checkpoint);
