@@ -302,6 +302,7 @@ static enum err restore_stopped(char *text, size_t len)
 
 enum err checkpoint_restore(char *text, size_t len)
 {
+    tsc_debt_let_go();
     enum err e = host_timer_stop();
     if (!e)
         e = smp_stop();

@@ -114,6 +114,8 @@ static void do_status(struct status_report *r)
     r->checkpoint.commit_us = t->commit_us;
     if (guest.run == GUEST_PARKED)
         memcpy(r->reason, guest.park_reason, sizeof guest.park_reason);
+    else if (guest.held)
+        (void)str_format(r->reason, sizeof r->reason, "held until the time-stamp counter has caught up");
     else if (guest.mode == MODE_VIRTUAL && guest.last_refusal && guest.want == MODE_VIRTUAL && guest.settle_us)
         (void)str_format(r->reason, sizeof r->reason, "%s", err_text(guest.last_refusal));
     r->notes = note_count;
@@ -127,6 +129,7 @@ static enum err do_enter(char *text, size_t len)
     if (guest.run != GUEST_RUNNING)
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
     guest.want = MODE_VIRTUAL;
+    tsc_debt_let_go();
     if (guest.mode == MODE_VIRTUAL) {
         if (!ahead)
             (void)str_format(text, len, "the guest is virtual already");

@@ -29,6 +29,7 @@ struct guest {
     uint64_t settle_us; /* 0: never */
     struct settle settle;
     bool settled;
+    bool held;                 /* not to be entered now (kernel/tsc_debt.h) */
     bool leave_asked;          /* by the console, which waits for the outcome */
     bool entered_ahead;        /* for a line that the console has not been given yet; it will be told "ok" */
     uint64_t leave_give_up_us; /* 0: no attempt under way */

@@ -207,7 +207,7 @@ static bool between_entries(struct cpu *c)
         guest.leave_asked = false;
         console_finish(guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST, "%s", "");
     }
-    if (!runs_virtual(c)) {
+    if (!runs_virtual(c) || guest.held) {
         console_irq_poll();
         return false;
     }
@@ -219,6 +219,8 @@ static bool between_entries(struct cpu *c)
     look_at_settling(c, now);
     gateway_install_ahead(c);
     try_leave(now);
+    if (guest.held)
+        return false;
     bool settling = !guest.settled && guest.settle_us;
     set_ticking(c, settling || guest.want == MODE_NATIVE || !console_irq_armed());
     return true;

@@ -30,6 +30,7 @@
 #include "kernel/startup.h"
 #include "kernel/state.h"
 #include "kernel/transition.h"
+#include "kernel/tsc_debt.h"
 #include "kernel/turns.h"
 #include "kernel/wallclock.h"
 #include "log.h"
@@ -426,6 +427,7 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
         return guest.run == GUEST_PARKED ? E_PARKED : E_NOGUEST;
     if (store_locked(checkpoint_store()))
         return E_KEY;
+    tsc_debt_let_go();
     enum err e = host_timer_stop(); /* what is captured is the guest's own */
     if (!e)
         e = checkpoint_reopen();

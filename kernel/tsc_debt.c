@@ -8,7 +8,6 @@
 #include "cpu.h"
 #include "io.h"
 #include "kernel/console.h"
-#include "kernel/console_irq.h"
 #include "kernel/guest.h"
 #include "kernel/machine.h"
 #include "kernel/smp.h"
@@ -148,40 +147,66 @@ static uint64_t hpet_ticks(uint64_t hpet, uint64_t cycles)
     return ns * 1000000 / (mmio_read64((hpa_t){hpet}) >> HPET_PERIOD_SHIFT);
 }
 
-bool tsc_debt_pay(void)
+/* Where both clocks were when the guest was held. */
+static struct moment from;
+static uint64_t hpet_was, hold_end;
+
+static bool hold(void)
 {
-    if (!debt)
-        return true;
-    if (clock_us() - owed_since_us < guest.settle_us)
-        return false;
-    console_notice("this CPU's time-stamp counter cannot be set: holding the guest %llu ms until it has caught up",
-                   (unsigned long long)(debt / (clock_tsc_hz() / 1000)));
+    uint64_t hpet = machine.acpi.hpet_address;
     if (smp_stop())
         return false; /* a CPU did not come: another time */
-    uint64_t hpet = machine.acpi.hpet_address, config = 0;
-    struct moment m = {.tsc = cpu_rdtsc()};
+    console_notice("this CPU's time-stamp counter cannot be set: holding the guest %llu ms until it has caught up; "
+                   "`enter` lets it go on",
+                   (unsigned long long)(debt / (clock_tsc_hz() / 1000)));
+    from = (struct moment){.tsc = cpu_rdtsc()};
     if (hpet) {
-        m = same_moment(hpet);
-        config = mmio_read64((hpa_t){hpet + HPET_CONFIG});
-        mmio_write64((hpa_t){hpet + HPET_CONFIG}, config & ~HPET_CONFIG_ENABLE);
+        from = same_moment(hpet);
+        hpet_was = mmio_read64((hpa_t){hpet + HPET_CONFIG});
+        mmio_write64((hpa_t){hpet + HPET_CONFIG}, hpet_was & ~HPET_CONFIG_ENABLE);
     }
-    uint64_t end = deadline_in_us((PAYABLE_MAX_S + 1) * 1000000ull);
-    while (cpu_rdtsc() - m.tsc < debt && !deadline_passed(end))
-        console_irq_send();
+    hold_end = deadline_in_us((PAYABLE_MAX_S + 1) * 1000000ull);
+    return guest.held = true;
+}
+
+/* So much of the debt has passed. */
+static void go_on(uint64_t paid, uint64_t left)
+{
+    uint64_t hpet = machine.acpi.hpet_address;
     /* An emulator may stand still anywhere between these lines, and a guest that compares the two clocks would give up its
        TSC for less than a millisecond: look what came of it. */
     for (unsigned tries = 0; hpet && tries < ALIGN_TRIES; tries++) {
-        mmio_write64((hpa_t){hpet + HPET_CONFIG}, config & ~HPET_CONFIG_ENABLE);
-        mmio_write64((hpa_t){hpet + HPET_COUNTER}, m.hpet + hpet_ticks(hpet, cpu_rdtsc() - m.tsc - debt));
-        mmio_write64((hpa_t){hpet + HPET_CONFIG}, config);
+        mmio_write64((hpa_t){hpet + HPET_CONFIG}, hpet_was & ~HPET_CONFIG_ENABLE);
+        mmio_write64((hpa_t){hpet + HPET_COUNTER}, from.hpet + hpet_ticks(hpet, cpu_rdtsc() - from.tsc - paid));
+        mmio_write64((hpa_t){hpet + HPET_CONFIG}, hpet_was);
         struct moment now = same_moment(hpet);
-        uint64_t want = m.hpet + hpet_ticks(hpet, now.tsc - m.tsc - debt);
+        uint64_t want = from.hpet + hpet_ticks(hpet, now.tsc - from.tsc - paid);
         uint64_t off = now.hpet > want ? now.hpet - want : want - now.hpet;
         if (off <= hpet_ticks(hpet, clock_tsc_hz() / 1000000 * ALIGNED_US))
             break;
     }
-    debt = 0;
+    debt = left;
     tsc_debt_apply();
+    guest.held = false;
     smp_release();
+}
+
+void tsc_debt_let_go(void)
+{
+    if (!guest.held)
+        return;
+    uint64_t paid = min_u64(cpu_rdtsc() - from.tsc, debt);
+    go_on(paid, debt - paid);
+}
+
+bool tsc_debt_pay(void)
+{
+    if (!debt)
+        return true;
+    if (!guest.held && (clock_us() - owed_since_us < guest.settle_us || !hold()))
+        return false;
+    if (cpu_rdtsc() - from.tsc < debt && !deadline_passed(hold_end))
+        return false;
+    go_on(debt, 0);
     return true;
 }

@@ -27,10 +27,12 @@ void tsc_debt_apply(void);
 uint64_t tsc_debt_left(void);
 /* Can it be paid at all, in reasonable time? */
 bool tsc_debt_payable(void);
-/* Pay it, in one piece: the guest is held until the counter has caught up, the HPET with it, so that both clocks agree
-   and neither goes back. In small pieces Linux would find the clocks out of step. Called between two entries while the
-   guest waits to be left; does nothing until the restored guest has had its settling time to be of use at once. True:
-   nothing is owed any more. */
+/* Pay it, in one piece: the guest is held, all CPUs stopped, until the counter has caught up, the HPET with it, so that both
+   clocks agree and neither goes back. In small pieces Linux would find the clocks out of step. Called again and again between
+   two entries while the guest waits to be left; does nothing until the restored guest has had its settling time to be of use
+   at once. True: nothing is owed any more. While it says guest.held, the guest is not to be entered, and the console works. */
 bool tsc_debt_pay(void);
+/* Whoever needs the guest or its devices running: it is held no longer, if it was; what is not paid is still owed. */
+void tsc_debt_let_go(void);
 
 #endif

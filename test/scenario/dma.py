@@ -187,14 +187,14 @@ def dma_unknown(m):
 def dma_screen(m):
     """Two CPUs, one of which writes to the text screen all the time: what a checkpoint has of it is of the cut, although it is read
     piece by piece while the guest runs, and no stop is as long as reading all of it."""
-    boot(m, options=f"{steps.OPTIONS} {RATE}", cpus=2)
+    boot(m, options=steps.OPTIONS, cpus=2)
     m.guest.work_start("mib=16")
     m.guest.run("(dma screen >/tmp/dma.log 2>&1 &)")
-    going(m, 20)
+    going(m, 5)
     for to in (steps.to_virtual, steps.to_native):
         to(m)
         live(m)
-        going(m, 20)
+        going(m, 5)
         steps.restore(m)
-        going(m, 20)
+        going(m, 5)
         m.guest.work_check()

@@ -10,6 +10,9 @@ from console import RigError
 from saving_tools import committed, sojstore
 from scenario import check, scenario
 
+OLD_S = 12  # of uptime: about so long does a restored guest have to wait
+
+
 @scenario(rigs=("qemu",), timeout=200)
 def restore_rounds(m):
     """Ten times checkpoint, change memory or crash, restore in place, from native and from virtual: content by checksum."""
@@ -88,6 +91,46 @@ def cold_restore(m):
     m.sojourn.wake(60)
     steps.settle(m)
     check(moments.marked(m) == "again", f"after the reset the guest is from {moments.marked(m)!r}")
+    m.guest.work_check()
+
+
+@scenario(rigs=("qemu",), timeout=200)
+def held_for_its_clock(m):
+    """QEMU's TSC cannot be set: a guest restored cold is held until it has caught up. Meanwhile the console works, `enter` lets the
+    guest go on, a checkpoint is taken, and after each it is held for the rest only."""
+    image = steps.boot(m, cpus=2)
+    m.guest.work_start("mib=16")
+    moments.mark(m, "cut")
+    time.sleep(max(0.0, OLD_S - steps.clocks(m)[0]))
+    steps.checkpoint(m)
+    steps.again(m, image, "--options", "console=com2 settle=2 restore=latest", cpus=2)
+
+    def holds():
+        ms = int(m.sojourn.expect(r"\* this CPU's time-stamp counter cannot be set: holding the guest (\d+) ms", 60).group(1))
+        before, told = time.monotonic(), steps.status(m)
+        check(time.monotonic() - before < ms / 2000, f"held for {ms} ms, and status took {time.monotonic() - before} s")
+        check(told["mode"] == "virtual" and "held" in told["reason"], f"status while it is held: {told}")
+        return ms
+
+    first = holds()
+    check(first > OLD_S * 500, f"only {first} ms: too few for this test")
+    m.sojourn.run("enter")
+    check(moments.marked(m) == "cut", f"the guest is from {moments.marked(m)!r}")
+    m.guest.work_check()
+    m.sojourn.drop()
+    m.sojourn.send("leave\r")
+    second = holds()
+    check(second < first, f"first {first}, then {second} ms")
+    m.sojourn.drop()
+    m.sojourn.send("checkpoint\r")
+    m.sojourn.expect(r"(?m)^ok\r?\n", 60)
+    check(holds() < second, "what was waited for before the checkpoint did not count")
+    steps.settle(m)
+    m.guest.work_check()
+    steps.timers_fire(m)
+    steps.time_is_whole(m)
+    steps.restore(m)
+    check(moments.marked(m) == "cut", f"the guest is from {moments.marked(m)!r}")
     m.guest.work_check()
 
 
