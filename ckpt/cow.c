@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-const char cow_unchanged[1];
+const char cow_unchanged[1], cow_zeros[1];
 
 static bool is_settled(const struct cow *c, uint64_t page)
 {
@@ -51,8 +51,9 @@ enum cow_keep cow_keep(struct cow *c, uint64_t page, const void *content)
     return COW_KEPT;
 }
 
-enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, void *to)
+enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, void *to, const void **content)
 {
+    *content = to;
     if (c->used) {
         c->used--;
         *page = c->pool_page[c->used];
@@ -69,7 +70,10 @@ enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, voi
     settle(c, *page);
     if (from == cow_unchanged)
         return E_ALREADY;
-    memcpy(to, from, PAGE_BYTES);
+    if (from == cow_zeros)
+        *content = NULL;
+    else
+        memcpy(to, from, PAGE_BYTES);
     return E_OK;
 }
 

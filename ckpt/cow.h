@@ -27,9 +27,9 @@ struct cow {
     uint64_t was_full; /* how often a writer had to wait */
 };
 
-/* The host's view of one page; NULL: cannot be had; cow_unchanged: nobody needs it. */
+/* The host's view of one page; NULL: cannot be had; cow_unchanged: nobody needs it; cow_zeros: it is known to be nothing else. */
 typedef const void *(*cow_reader)(void *ctx, uint64_t page);
-extern const char cow_unchanged[];
+extern const char cow_unchanged[], cow_zeros[];
 
 /* The cut: every RAM page of the layout outside its hidden range is as it was. Nobody may write from now on. */
 void cow_begin(struct cow *c, const struct ckpt_layout *layout);
@@ -42,9 +42,9 @@ enum cow_keep {
 /* A write to this page, whose content is given, is about to happen. */
 enum cow_keep cow_keep(struct cow *c, uint64_t page, const void *content);
 
-/* Take the next page: its number, and its content as of the cut in to (PAGE_BYTES). E_ALREADY: the reader said
-   cow_unchanged, there is only the number. E_NOTFOUND: all are taken. E_INTERNAL: the reader failed. */
-enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, void *to) MUST_USE;
+/* Take the next page: its number, and its content as of the cut, which is in to (PAGE_BYTES); NULL: zeros, said the reader.
+   E_ALREADY: it said cow_unchanged, there is only the number. E_NOTFOUND: all are taken. E_INTERNAL: the reader failed. */
+enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, void *to, const void **content) MUST_USE;
 
 /* Take this page, if nobody has yet, it lies in the layout, and its content now is the one given. */
 bool cow_take_same(struct cow *c, uint64_t page, const void *now, const void *content) MUST_USE;

@@ -19,6 +19,7 @@ struct extent {
     uint8_t *stage;
     struct disk_page_run runs[EXTENT_PAGES_MAX];
     uint32_t run_count, pages;
+    int acceleration; /* LZ4's: 1 packs best, and what is more is faster */
 };
 
 /* Copy one page in, unless it lies where it is to be. true: the extent is full now and must be packed before the next one. */

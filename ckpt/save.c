@@ -87,14 +87,15 @@ static enum err put_taken(struct ckpt_writer *w, const struct ckpt_request *r)
 {
     uint64_t page, total = format_layout_pages(r->meta.layout), done = 0;
     for (enum err e;;) { /* ends: each page comes once */
-        e = r->next(r->page_ctx, &page, r->page_buffer);
+        const void *content;
+        e = r->next(r->page_ctx, &page, &content);
         if (e == E_NOTFOUND)
             return E_OK;
-        bool same = e == E_ALREADY || (!e && r->unchanged && r->unchanged(r->page_ctx, page, r->page_buffer));
+        bool same = e == E_ALREADY || (!e && content && r->unchanged && r->unchanged(r->page_ctx, page, content));
         if (same)
             e = ckpt_skip_page(w, page);
         else if (!e)
-            e = ckpt_put_page(w, page, r->page_buffer);
+            e = ckpt_put_page(w, page, content);
         if (e)
             return e;
         if (r->progress && r->progress->step && ++done % EXTENT_PAGES_MAX == 0)

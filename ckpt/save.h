@@ -39,13 +39,12 @@ enum err ckpt_capture_more(struct ckpt_devices *d) MUST_USE;
 struct ckpt_request {
     struct ckpt_meta meta; /* label, time, kind, disk, layout (cpu_count CPUs) */
     /* Memory, one of two ways. A guest that stays stopped: page. One that goes on: next gives the pages in any order, each
-       once, with their content as of the cut in page_buffer; E_NOTFOUND ends it. */
+       once, with their content as of the cut (8-byte aligned; NULL: zeros); E_NOTFOUND ends it. */
     ckpt_page_reader page;
-    enum err (*next)(void *ctx, uint64_t *page, void *to);
+    enum err (*next)(void *ctx, uint64_t *page, const void **content);
     /* With next, NULL for a full one: is the page as it was in meta.parent? next may say so itself, by E_ALREADY. */
     bool (*unchanged)(void *ctx, uint64_t page, const void *content);
     void *page_ctx;
-    void *page_buffer;                    /* PAGE_BYTES, 8-byte aligned; for next */
     const struct ckpt_progress *progress; /* may be NULL */
 };
 

@@ -9,6 +9,12 @@
 
 #include <string.h>
 
+/* LZ4's acceleration. Of a booted Linux 1 takes 6.7 instructions a byte and leaves 55.5 %, 4 takes 4.4 and leaves 57.3 %, 16 takes
+   2.9 and leaves 60.9 %. */
+#define PACKS_BEST 4
+#define PACKS_FASTEST 64
+#define DISK_IS_SLOWER_US 500u
+
 static enum err fail(struct ckpt_writer *w, enum err e)
 {
     if (e && !w->failed)
@@ -23,7 +29,14 @@ static enum err wait_disk(struct ckpt_writer *w)
     w->in_flight = false;
     uint64_t start = clock_us();
     enum err e = block_finish(&w->store->part);
-    w->wait_us += clock_us() - start;
+    uint64_t waited = clock_us() - start;
+    w->wait_us += waited;
+    /* Packing well pays while there is time for it. */
+    int *a = &w->extent.acceleration;
+    if (waited > DISK_IS_SLOWER_US)
+        *a = *a > PACKS_BEST ? *a / 2 : PACKS_BEST;
+    else
+        *a = *a < PACKS_FASTEST ? *a * 2 : PACKS_FASTEST;
     return e;
 }
 
@@ -170,6 +183,7 @@ enum err ckpt_begin(struct ckpt_writer *w, struct store *s, const struct ckpt_me
     w->store = s;
     w->layout = meta->layout;
     w->extent.stage = s->stage;
+    w->extent.acceleration = PACKS_BEST;
     w->entry = (struct disk_entry){.id = s->next_id,
                                    .parent = meta->parent,
                                    .kind = meta->kind,
@@ -266,7 +280,7 @@ enum err ckpt_put_page(struct ckpt_writer *w, uint64_t page, const void *content
     if (page < w->next_page)
         w->entry.features_required |= ENTRY_FEATURE_ANY_ORDER;
     w->next_page = page + 1;
-    if (page_is_zero(content))
+    if (!content || page_is_zero(content))
         return fail(w, put_zero_page(w, page));
     return add_page(w, page, content);
 }
@@ -376,7 +390,7 @@ void ckpt_append_begin(struct ckpt_writer *w, struct store *s, const struct disk
 {
     *w = (struct ckpt_writer){.store = s,
                               .entry = *entry,
-                              .extent.stage = s->stage,
+                              .extent = {.stage = s->stage, .acceleration = PACKS_BEST},
                               .totals = *totals,
                               .layout = layout,
                               .sequence = sequence,

@@ -56,7 +56,7 @@ enum err ckpt_put_section(struct ckpt_writer *w, const char *name, uint16_t vers
 /* Each RAM page of the layout outside its hidden range goes into exactly one of the two that follow, in any order; the
    ascending one packs best, and any other makes a checkpoint that programs without ENTRY_FEATURE_ANY_ORDER
    and ENTRY_FEATURE_MIXED refuse. Pages of the same content, one behind the other, cost a few bytes each. */
-/* page: its number. content: 8-byte aligned, not looked at any more after the return. A zero page is left out of a full
+/* page: its number. content: 8-byte aligned, not looked at any more after the return; NULL: zeros. A zero page is left out of a full
    checkpoint and named in an incremental one. E_INTERNAL: no such page, or the one before it again; E_FULL, E_IO. */
 enum err ckpt_put_page(struct ckpt_writer *w, uint64_t page, const void *content) MUST_USE;
 /* Incremental only: the page is as it is in the parent. E_INTERNAL: no such page, or a full checkpoint. */

@@ -105,14 +105,30 @@ static bool note(uint64_t page, struct hash128 now)
     return equal;
 }
 
+static bool looked_at(uint64_t page)
+{
+    return surveyed && page < pages && (known[page / 8] >> page % 8 & 1);
+}
+
+static bool found_same(uint64_t page)
+{
+    return same[page / 8] >> page % 8 & 1;
+}
+
+enum base_known base_known(uint64_t page)
+{
+    if (!looked_at(page))
+        return BASE_UNKNOWN;
+    if (found_same(page))
+        return BASE_UNCHANGED;
+    return hashes[page].low | hashes[page].high ? BASE_UNKNOWN : BASE_ZEROS;
+}
+
 bool base_unchanged(uint64_t page, const void *content)
 {
     if (!hashes || page >= pages)
         return false;
-    uint8_t bit = (uint8_t)(1u << page % 8);
-    if (surveyed && (known[page / 8] & bit))
-        return same[page / 8] & bit;
-    return note(page, base_hash(content));
+    return looked_at(page) ? found_same(page) : note(page, base_hash(content));
 }
 
 void base_survey_begin(bool last, void *scratch, size_t bytes)

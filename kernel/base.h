@@ -25,6 +25,9 @@ struct hash128 base_hash(const void *content);
    not on a parent. scratch: until all have been looked at. */
 void base_survey_begin(bool last, void *scratch, size_t bytes);
 void base_survey(uint64_t page, struct hash128 now);
+/* What was found of the page, if it has been looked at and cannot have changed since: so it need not be read again. */
+enum base_known { BASE_UNKNOWN, BASE_UNCHANGED, BASE_ZEROS };
+enum base_known base_known(uint64_t page);
 /* Another page that may be the same (ckpt/twins.h); 0: none. */
 uint64_t base_twin(uint64_t page);
 /* It is committed under this id. */

@@ -36,9 +36,10 @@ bool checkpoint_memory_touched(void);
 enum err checkpoint_format(void) MUST_USE;
 /* Sections of a checkpoint for show: one line each. E_NOTFOUND. */
 enum err checkpoint_describe(uint64_t id, struct disk_meta *meta) MUST_USE;
-/* Where the time of the last checkpoint went: devices and CPU, all writing, waiting for the disk in it, the commit. */
+/* Where the time of the last checkpoint went: devices and CPU; looking at all pages for what has changed, and what is the same; all writing;
+   waiting for the disk in it; the commit. */
 struct checkpoint_times {
-    uint64_t bytes, capture_us, write_us, wait_us, commit_us;
+    uint64_t bytes, capture_us, look_us, write_us, wait_us, commit_us;
 };
 const struct checkpoint_times *checkpoint_last_times(void);
 /* The layout a checkpoint must match. */

@@ -109,6 +109,7 @@ static void do_status(struct status_report *r)
     const struct checkpoint_times *t = checkpoint_last_times();
     r->checkpoint.bytes = t->bytes;
     r->checkpoint.capture_us = t->capture_us;
+    r->checkpoint.look_us = t->look_us;
     r->checkpoint.write_us = t->write_us;
     r->checkpoint.wait_us = t->wait_us;
     r->checkpoint.commit_us = t->commit_us;

@@ -5,6 +5,7 @@
 #include "bits.h"
 #include "ept/track.h"
 #include "hostmem.h"
+#include "kernel/base.h"
 #include "kernel/guest.h"
 #include "kernel/guest_access.h"
 #include "log.h"
@@ -191,20 +192,28 @@ static bool dirty_by_bit(uint64_t page)
     return cpus[0]->vcpu.dirty == DIRTY_BY_BIT && sl_track_dirty(&guest.second_level, (gpa_t){page * PAGE_BYTES});
 }
 
+static bool is_clean(uint64_t page)
+{
+    return skip_clean && !was_written(written[1], page) && !dirty_by_bit(page);
+}
+
 static const void *page_of(void *ctx, uint64_t page)
 {
     (void)ctx;
-    if (skip_clean && !was_written(written[1], page) && !dirty_by_bit(page))
+    if (is_clean(page))
         return cow_unchanged;
+    enum base_known found = base_known(page);
+    if (found)
+        return found == BASE_ZEROS ? cow_zeros : cow_unchanged;
     return phys_to_virt((hpa_t){page * PAGE_BYTES});
 }
 
-enum err live_take(uint64_t *page, void *to)
+enum err live_take(uint64_t *page, void *to, const void **content)
 {
     if (lost)
         return lost;
     lock_take(&second_level_lock);
-    enum err e = cow_take(&cow, page_of, NULL, page, to);
+    enum err e = cow_take(&cow, page_of, NULL, page, to, content);
     pressed = false;
     lock_release(&second_level_lock);
     return e;
@@ -213,9 +222,9 @@ enum err live_take(uint64_t *page, void *to)
 const void *live_peek(uint64_t page)
 {
     lock_take(&second_level_lock);
-    const void *content = cow_untouched(&cow, page) ? page_of(NULL, page) : NULL;
+    bool may = cow_untouched(&cow, page) && !is_clean(page);
     lock_release(&second_level_lock);
-    return content == cow_unchanged ? NULL : content;
+    return may ? phys_to_virt((hpa_t){page * PAGE_BYTES}) : NULL;
 }
 
 bool live_take_same(uint64_t page, const void *content)

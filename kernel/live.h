@@ -22,9 +22,9 @@ bool live_ready(void);
 void live_prepare(void);
 void live_begin(
     bool others_write); /* past the second-level tables: nobody knows what changes from this cut to the next */
-/* The next page as of the cut; E_ALREADY: only its number, for nobody has written to it since the cut before, if
-   live_skip_clean() was asked for. */
-enum err live_take(uint64_t *page, void *to) MUST_USE;
+/* The next page as of the cut, as cow_take() gives it; E_ALREADY: only its number, for nobody has written to it since the cut
+   before, if live_skip_clean() was asked for, or base_known() has it. */
+enum err live_take(uint64_t *page, void *to, const void **content) MUST_USE;
 /* The page, if it is still as it was at the cut, was not taken yet, and may have changed since the cut before; NULL otherwise. It may be written at any moment. */
 const void *live_peek(uint64_t page);
 /* Take this page, if live_peek() would give it and its content is the one given. */

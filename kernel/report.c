@@ -192,6 +192,7 @@ void report_status_json(const struct sink *out, const struct status_report *r)
     json_object(&j);
     json_put_u64(&j, "bytes", r->checkpoint.bytes);
     json_put_u64(&j, "capture_us", r->checkpoint.capture_us);
+    json_put_u64(&j, "look_us", r->checkpoint.look_us);
     json_put_u64(&j, "write_us", r->checkpoint.write_us);
     json_put_u64(&j, "wait_us", r->checkpoint.wait_us);
     json_put_u64(&j, "commit_us", r->checkpoint.commit_us);

@@ -58,7 +58,8 @@ struct status_report {
             stop;  /* of the last checkpoint's stop, on the leader */
     } cycles;
     struct {
-        uint64_t bytes, capture_us, write_us, wait_us, commit_us; /* of the last checkpoint; wait: for the disk */
+        uint64_t bytes, capture_us, look_us, write_us, wait_us,
+            commit_us; /* of the last checkpoint; kernel/checkpoint.h */
     } checkpoint;
     struct auto_report automatic;
     const char *dirty;            /* "fault", "bit", "log": what tells which pages the virtual guest writes */

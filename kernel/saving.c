@@ -48,7 +48,7 @@
 static const struct ckpt_layout *layout;
 static struct ckpt_devices devices;
 static struct vcpu_state *cut_cpus; /* as of the cut, while the CPUs go on */
-static void *page_buffer;
+static void *page_buffer;           /* of what was taken last */
 static struct checkpoint_times last_times;
 uint64_t saving_patience_us = SAVING_PATIENCE_US;
 struct page_source {
@@ -212,15 +212,15 @@ static bool taken_as_it_was(const struct page_source *source)
     return !torn;
 }
 
-/* to: what was taken last is still in it. */
-static enum err next_page(void *ctx, uint64_t *page, void *to)
+static enum err next_page(void *ctx, uint64_t *page, const void **content)
 {
     struct page_source *source = ctx;
     enum err e = E_OK;
-    if (source->twin && !live_pressed() && live_take_same(source->twin, to))
+    *content = page_buffer; /* which a twin's twin is still in */
+    if (source->twin && !live_pressed() && live_take_same(source->twin, page_buffer))
         *page = source->twin;
     else
-        e = live_take(page, to);
+        e = live_take(page, page_buffer, content);
     source->twin = e ? 0 : base_twin(*page);
     if (e == E_NOTFOUND && !(source->compare ? taken_as_it_was(source) : dma_watch_holds()))
         e = E_DMA;
@@ -233,7 +233,7 @@ static void survey(const struct ckpt_request *request, bool compare)
 {
     const struct ckpt_progress *turns = request->progress;
     struct page_cursor at;
-    uint64_t page, done = 0;
+    uint64_t page, done = 0, begin = clock_us();
     if (compare && request->meta.parent)
         return;
     page_cursor_start(&at, layout);
@@ -246,6 +246,7 @@ static void survey(const struct ckpt_request *request, bool compare)
         if (turns && ++done % EXTENT_PAGES_MAX == 0)
             turns->step(turns->ctx, 0, 0);
     }
+    last_times.look_us = clock_us() - begin;
 }
 
 static bool page_unchanged(void *ctx, uint64_t page, const void *content)
@@ -376,7 +377,6 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     if (live_ready()) {
         request->next = next_page;
         request->unchanged = page_unchanged;
-        request->page_buffer = page_buffer;
         request->page_ctx = &source;
         live_prepare();
     }
@@ -393,6 +393,7 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     if (e)
         return e;
     last_times.capture_us = clock_us() - start;
+    last_times.look_us = 0;
     base_begin(request->meta.parent);
     live = live && go_on(masters != DMA_NOBODY);
     if (!live && masters == DMA_FOLLOWED) {
@@ -454,6 +455,8 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
             (void)str_format(text, len, "%s",
                              torn ? "a device wrote to memory while it was saved: stop it or try again"
                                   : dma_watch_why());
+        if (e == E_DEVICE)
+            (void)str_format(text, len, "a device changed while it was saved; the log names it; try again");
         if (e == E_BUSY)
             (void)str_format(text, len, "no quiet moment: cpu %u: %s; try again", not_quiet.cpu, not_quiet.why);
         log_line("ckpt", "checkpoint failed: %s", err_name(e));

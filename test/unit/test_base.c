@@ -93,6 +93,10 @@ static void take(uint64_t on, enum look how, uint64_t committed)
     for (unsigned p = PAGES; p-- > 0;)
         if (!in_hole(p)) {
             bool equal = on && memcmp(before[p], cut[p], PAGE_BYTES) == 0;
+            enum base_known found = base_known(p);
+            enum base_known all = equal ? BASE_UNCHANGED : page_is_zero(cut[p]) ? BASE_ZEROS : BASE_UNKNOWN;
+            ck_assert(found == all || (how != ALL && found == BASE_UNKNOWN));
+            ck_assert(how == ALL || how == SOME || found == BASE_UNKNOWN);
             ck_assert_msg(base_unchanged(p, cut[p]) == equal, "page %u, look %d", p, (int)how);
             ck_assert_uint_eq(base_stamp(p, NULL), base_stamp(p, cut[p]));
         }
@@ -172,7 +176,8 @@ START_TEST(no_memory)
         base_begin(0);
         base_survey_begin(true, scratch, sizeof scratch);
         base_survey(1, base_hash(memory[1]));
-        ck_assert(!base_unchanged(1, memory[1]) && !base_twin(1) && !base_stamp(1, memory[1]));
+        ck_assert(base_known(1) == BASE_UNKNOWN && !base_unchanged(1, memory[1]) && !base_twin(1) &&
+                  !base_stamp(1, memory[1]));
         free(known);
         free(same);
         free(next_twin);

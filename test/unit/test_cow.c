@@ -22,11 +22,12 @@ static unsigned times[PAGES];
 static struct cow cow;
 static struct ckpt_layout layout;
 static int reads_fail;
+static unsigned zeros; /* taken as such */
 
 static const void *read_page(void *ctx, uint64_t page)
 {
     ck_assert_ptr_eq(ctx, &cow);
-    return reads_fail ? NULL : memory[page];
+    return reads_fail ? NULL : page_is_zero(memory[page]) ? (const void *)cow_zeros : memory[page];
 }
 
 static bool wanted(unsigned page)
@@ -39,7 +40,7 @@ static void fresh(unsigned seed)
     srand(seed);
     for (unsigned p = 0; p < PAGES; p++)
         for (unsigned i = 0; i < PAGE_BYTES; i += 64)
-            memory[p][i] = (uint8_t)rand();
+            memory[p][i] = p % 5 ? (uint8_t)rand() : 0;
     memcpy(cut, memory, sizeof cut);
     memset(times, 0, sizeof times);
     memset(settled, 0xff, sizeof settled); /* what an earlier one left */
@@ -56,12 +57,18 @@ static enum err take(void)
 {
     uint64_t page = 0;
     uint8_t to[PAGE_BYTES];
-    enum err e = cow_take(&cow, read_page, &cow, &page, to);
+    const void *content;
+    enum err e = cow_take(&cow, read_page, &cow, &page, to, &content);
     if (e)
         return e;
     ck_assert_uint_lt(page, PAGES);
     times[page]++;
-    memcpy(got[page], to, PAGE_BYTES);
+    zeros += !content;
+    ck_assert(!content || content == to);
+    if (content)
+        memcpy(got[page], to, PAGE_BYTES);
+    else
+        memset(got[page], 0, PAGE_BYTES);
     return E_OK;
 }
 
@@ -102,6 +109,7 @@ START_TEST(taken_is_the_cut)
         ck_assert(per_take == 0 || cow.kept > 0);
         ck_assert_int_eq(take(), E_NOTFOUND);
     }
+    ck_assert_uint_gt(zeros, 30);
 }
 END_TEST
 

@@ -40,6 +40,24 @@ void guest_access_ask_before_write(bool (*may)(uint64_t pa))
     ask = may;
 }
 
+static bool is_ram(uint64_t page)
+{
+    return page < PAGES && page * PAGE_BYTES - HOLE_BASE >= HOLE_BYTES;
+}
+
+/* By the cut that was looked at, as kernel/base.c would. */
+static bool looked_at;
+
+enum base_known base_known(uint64_t page)
+{
+    ck_assert(is_ram(page));
+    const uint8_t *now = &cut[page * PAGE_BYTES];
+    return !looked_at                                                     ? BASE_UNKNOWN
+           : memcmp(now, &cut_before[page * PAGE_BYTES], PAGE_BYTES) == 0 ? BASE_UNCHANGED
+           : page_is_zero(now)                                            ? BASE_ZEROS
+                                                                          : BASE_UNKNOWN;
+}
+
 static void flush(struct vcpu *v)
 {
     (void)v;
@@ -57,11 +75,6 @@ static const struct backend backend = {.name = "model", .flush = flush, .dirty_l
 static void *one_page(void)
 {
     return pool_alloc_pages(1);
-}
-
-static bool is_ram(uint64_t page)
-{
-    return page < PAGES && page * PAGE_BYTES - HOLE_BASE >= HOLE_BYTES;
 }
 
 /* The entry that a write would use, if every level allows it. */
@@ -154,7 +167,7 @@ static void fresh(enum dirty_source source)
     guest.backend = &backend;
     the_cpu.vcpu.dirty = source;
     logged = faults = 0;
-    devices_write = false;
+    devices_write = looked_at = false;
     for (uint64_t i = 0; i < RAM_BYTES; i += 512)
         memory[i] = (uint8_t)rand();
     layout = (struct ckpt_layout){.ram = {{0, HOLE_BASE}, {HOLE_BASE + HOLE_BYTES, RAM_BYTES - HOLE_BASE - HOLE_BYTES}},
@@ -178,7 +191,7 @@ static void make_cut(void)
 }
 
 struct sweep {
-    unsigned whole, left_out;
+    unsigned whole, left_out, zeros;
 };
 
 /* One page; false: all are taken. */
@@ -186,13 +199,17 @@ static bool take(struct sweep *s)
 {
     uint8_t got[PAGE_BYTES];
     uint64_t page = 0;
-    enum err e = live_take(&page, got);
+    const void *content;
+    enum err e = live_take(&page, got, &content);
     if (e == E_NOTFOUND)
         return false;
     ck_assert(e == E_OK || e == E_ALREADY);
     ck_assert(is_ram(page));
     const uint8_t *now = &cut[page * PAGE_BYTES];
-    if (e == E_OK)
+    s->zeros += e == E_OK && !content;
+    if (e == E_OK && !content)
+        ck_assert(page_is_zero(now));
+    else if (e == E_OK)
         ck_assert_mem_eq(got, now, PAGE_BYTES);
     else
         ck_assert_mem_eq(&cut_before[page * PAGE_BYTES], now, PAGE_BYTES);
@@ -203,7 +220,7 @@ static bool take(struct sweep *s)
 
 static struct sweep take_all(unsigned writes_between)
 {
-    struct sweep s = {0, 0};
+    struct sweep s = {0, 0, 0};
     while (take(&s))
         for (unsigned i = 0; i < writes_between; i++)
             any_write();
@@ -281,6 +298,33 @@ START_TEST(what_is_left_out_has_not_been_written)
         if (round == 3)
             ck_assert(host_writes(3 * MIB, (uint8_t)~memory[3 * MIB])); /* as good as the guest's own */
     }
+}
+END_TEST
+
+/* What is known of a page is not read again; of one that was written since it was looked at, what was kept of it is given. */
+START_TEST(what_is_known_is_not_read)
+{
+    fresh(sources[_i]);
+    make_cut();
+    (void)take_all(0);
+    for (unsigned i = 0; i < 40; i++)
+        any_write();
+    for (uint64_t page = PAGES - 40; page < PAGES; page++)
+        memset(&memory[page * PAGE_BYTES], 0, PAGE_BYTES);
+    make_cut();
+    unsigned same = 0, zero = 0;
+    looked_at = true;
+    for (uint64_t page = 0; page < PAGES; page++)
+        if (is_ram(page)) {
+            same += base_known(page) == BASE_UNCHANGED;
+            zero += base_known(page) == BASE_ZEROS;
+        }
+    ck_assert(guest_writes((PAGES - 1) * PAGE_BYTES, 1));
+    struct sweep s = take_all(0);
+    ck_assert(zero > 30 && same > PAGES / 2);
+    ck_assert_uint_eq(s.zeros, zero - 1);
+    ck_assert_uint_eq(s.left_out, same);
+    ck_assert_uint_eq(s.whole, RAM_PAGES - same);
 }
 END_TEST
 
@@ -363,7 +407,7 @@ START_TEST(a_full_pool_lets_nobody_write)
     ck_assert(guest_writes((PAGES - 1) * PAGE_BYTES, 2)); /* it is in the pool */
     uint64_t waits = live_counts().waits;
     ck_assert_uint_gt(waits, 0);
-    struct sweep s = {0, 0};
+    struct sweep s = {0, 0, 0};
     ck_assert(take(&s)); /* what is in the pool comes first */
     ck_assert(!live_pressed());
     ck_assert(guest_writes(page * PAGE_BYTES, 1));
@@ -401,15 +445,16 @@ START_TEST(without_tables_the_guest_goes_on)
     make_cut();
     live_skip_clean();
     uint8_t to[PAGE_BYTES];
+    const void *content;
     uint64_t page;
     uint32_t left = reserve.left;
     reserve.left = 1;
     ck_assert(guest_writes(0, 1));
-    ck_assert_int_eq(live_take(&page, to), E_OK);
+    ck_assert_int_eq(live_take(&page, to, &content), E_OK);
     ck_assert_uint_eq(page, 0);
     ck_assert(guest_writes(LARGE, 1)); /* there is no table for this one */
-    ck_assert_int_eq(live_take(&page, to), E_NOMEM);
-    ck_assert_int_eq(live_take(&page, to), E_NOMEM);
+    ck_assert_int_eq(live_take(&page, to, &content), E_NOMEM);
+    ck_assert_int_eq(live_take(&page, to, &content), E_NOMEM);
     live_end();
     reserve.left = left - 1;
     make_cut();
@@ -490,7 +535,7 @@ START_TEST(a_device_waits_for_room)
     const uint64_t base = 2 * MIB, bytes = 4 * MIB;
     fresh(sources[_i]);
     make_cut();
-    struct sweep s = {0, 0};
+    struct sweep s = {0, 0, 0};
     unsigned waited = 0;
     ck_assert(
         live_keep(base + bytes - PAGE_BYTES, PAGE_BYTES)); /* that the last one is does not make up for the rest */
@@ -542,13 +587,14 @@ START_TEST(what_was_given_up_is_not_taken)
 {
     fresh(sources[_i]);
     make_cut();
-    struct sweep s = {0, 0};
+    struct sweep s = {0, 0, 0};
     ck_assert(take(&s));
     live_lose(E_DMA);
     uint8_t to[PAGE_BYTES];
+    const void *content;
     uint64_t page;
     for (unsigned i = 0; i < 2; i++) {
-        ck_assert_int_eq(live_take(&page, to), E_DMA);
+        ck_assert_int_eq(live_take(&page, to, &content), E_DMA);
         ck_assert(guest_writes(3 * MIB, 1));
     }
     live_end();
@@ -584,6 +630,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, what_is_left_out_has_not_been_written, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, opened_memory_does_not_fault, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, unwatched_nothing_is_left_out, 0, ARRAY_LEN(sources));
+    tcase_add_loop_test(t, what_is_known_is_not_read, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, what_is_held_is_not_written, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, a_full_pool_lets_nobody_write, 0, ARRAY_LEN(sources));
     tcase_add_loop_test(t, other_faults_are_left_to_others, 0, ARRAY_LEN(sources));

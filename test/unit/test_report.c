@@ -54,6 +54,7 @@ static void fill(struct status_report *r)
     r->cycles.stop = 33;
     r->checkpoint.bytes = 1;
     r->checkpoint.capture_us = 2;
+    r->checkpoint.look_us = 9;
     r->checkpoint.write_us = 3;
     r->checkpoint.wait_us = 4;
     r->checkpoint.commit_us = 5;
@@ -82,7 +83,7 @@ START_TEST(status_json_is_the_contract)
     /* Beyond the contract: at the end, in this order. */
     ck_assert(strstr(
         text, "],\"first_guest_us\":77,\"cycles\":{\"enter\":11,\"leave\":22,\"stop\":33},\"checkpoint\":{\"bytes\":1,"
-              "\"capture_us\":2,\"write_us\":3,\"wait_us\":4,\"commit_us\":5}"));
+              "\"capture_us\":2,\"look_us\":9,\"write_us\":3,\"wait_us\":4,\"commit_us\":5}"));
     ck_assert_ptr_null(strchr(text, '\n'));
 }
 END_TEST
