@@ -44,7 +44,7 @@ enum cow_keep cow_keep(struct cow *c, uint64_t page, const void *content)
         c->was_full++;
         return COW_FULL;
     }
-    memcpy(c->pool + (size_t)c->used * PAGE_BYTES, content, PAGE_BYTES);
+    page_copy(c->pool + (size_t)c->used * PAGE_BYTES, content);
     c->pool_page[c->used++] = page;
     settle(c, page);
     c->kept++;
@@ -57,7 +57,7 @@ enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, voi
     if (c->used) {
         c->used--;
         *page = c->pool_page[c->used];
-        memcpy(to, c->pool + (size_t)c->used * PAGE_BYTES, PAGE_BYTES);
+        page_copy(to, c->pool + (size_t)c->used * PAGE_BYTES);
         return E_OK;
     }
     do
@@ -73,7 +73,7 @@ enum err cow_take(struct cow *c, cow_reader read, void *ctx, uint64_t *page, voi
     if (from == cow_zeros)
         *content = NULL;
     else
-        memcpy(to, from, PAGE_BYTES);
+        page_copy(to, from);
     return E_OK;
 }
 

@@ -8,6 +8,23 @@
 #include <lz4.h>
 #include <string.h>
 
+void page_copy(void *to, const void *from)
+{
+    typedef uint64_t __attribute__((may_alias)) word;
+    word *t = to;
+    const word *f = from;
+    for (size_t i = 0; i < PAGE_BYTES / sizeof *t; i += 8) {
+        t[i] = f[i];
+        t[i + 1] = f[i + 1];
+        t[i + 2] = f[i + 2];
+        t[i + 3] = f[i + 3];
+        t[i + 4] = f[i + 4];
+        t[i + 5] = f[i + 5];
+        t[i + 6] = f[i + 6];
+        t[i + 7] = f[i + 7];
+    }
+}
+
 bool page_is_zero(const void *page)
 {
     typedef uint64_t __attribute__((may_alias)) word;
@@ -28,7 +45,7 @@ bool extent_add(struct extent *x, uint64_t page, const void *content)
     struct disk_page_run *last = x->run_count ? &x->runs[x->run_count - 1] : NULL;
     uint8_t *to = x->stage + x->pages * PAGE_BYTES;
     if (to != content)
-        memcpy(to, content, PAGE_BYTES);
+        page_copy(to, content);
     if (last && last->first + last->count == page)
         last->count++;
     else

@@ -11,6 +11,9 @@
 /* Is this page, 8-byte aligned, all zero? */
 bool page_is_zero(const void *page);
 
+/* Both 8-byte aligned. Through the caches, for what is copied is read next: the C library's goes past them (MOVNTI) with so much. */
+void page_copy(void *to, const void *from);
+
 /* Bytes of state that pages_pack needs, 8-byte aligned. */
 size_t pages_lz4_state_bytes(void);
 

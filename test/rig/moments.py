@@ -44,11 +44,12 @@ def round_trip(m, number, saved_native, restored_native, crashed):
     check(not any(c["id"] == row["id"] for c in steps.checkpoints(m)), "delete left the checkpoint in the list")
 
 
-def cold(m, image, expect_mark, mem_mib=256, **start):
-    """Power cut, then GRUB -> Sojourn -> the checkpoint's guest, native."""
+def cold(m, image, expect_mark, mem_mib=256, meanwhile=lambda: None, **start):
+    """Power cut, then GRUB -> Sojourn -> the checkpoint's guest, native; meanwhile: before it is."""
     begin = time.monotonic()
     steps.again(m, image, "--options", "console=com2 settle=2 restore=latest", mem_mib=mem_mib, **start)
     m.sojourn.wake(60 * max(1, m.slow / 2))
+    meanwhile()
     steps.settle(m)
     check("BOOTED-SHELL" not in m.guest.seen(), "the guest booted instead of going on")
     check(marked(m) == expect_mark, f"the guest is from {marked(m)!r}, not {expect_mark!r}")
