@@ -9,6 +9,10 @@
 #define DEV_VGA_VERSION 1
 #define VGA_MEMORY 0xA0000u /* what the CPU sees of it, in whatever mode */
 #define VGA_MEMORY_BYTES 0x20000u
+#define VGA_PORTS 0x3B0u
+#define VGA_PORT_COUNT 0x30u
+#define DISPI_PORTS 0x1CEu /* Bochs VBE display interface: index, data */
+#define DISPI_PORT_COUNT 2u
 #define VGA_SEQ_COUNT 5u
 #define VGA_CRTC_COUNT 25u
 #define VGA_GC_COUNT 9u

@@ -37,16 +37,19 @@
 #define VGA_PLANE2_MASK 0x04u
 #define VGA_CRTC_PROTECT 0x11u
 #define VGA_CRTC_PROTECT_BIT 0x80u
-#define DISPI_PORT_INDEX 0x1CEu /* Bochs VBE display interface */
-#define DISPI_PORT_DATA 0x1CFu
+#define DISPI_PORT_INDEX DISPI_PORTS
+#define DISPI_PORT_DATA (DISPI_PORTS + 1)
 #define DISPI_ID 0u
 #define DISPI_ID_MAGIC 0xB0C0u
 #define DISPI_ID_MASK 0xFFF0u
 #define DISPI_ENABLE 4u
 #define DISPI_ENABLED 0x01u
 
-#define PIECE_BYTES 4096u /* some 500 reads, which a real card answers in less than a millisecond */
-#define VGA_MEMORY_SAVED (VGA_TEXT_BYTES + VGA_FONTS * VGA_FONT_BYTES) /* one after the other in the state */
+#define DAC_ENTRY_BYTES 3u
+#define DAC_PIECE_BYTES 384u /* each piece is some 400 or 500 reads, which a real card answers in half a millisecond */
+#define PIECE_BYTES 4096u
+#define VGA_SLOW_BYTES                                                                                                 \
+    (VGA_DAC_BYTES + VGA_TEXT_BYTES + VGA_FONTS * VGA_FONT_BYTES) /* one after the other in the state */
 
 static uint32_t taken; /* of that, into the state begun last */
 
@@ -109,20 +112,12 @@ static void plane2_visible(void)
     indexed_write(VGA_PORT_GC, VGA_GC_BIT_MASK, 0xFF);
 }
 
-static void seq_gc_set(const uint8_t *seq, const uint8_t *gc)
+static void seq_gc_back(const struct dev_vga_state *s)
 {
     for (unsigned i = 0; i < VGA_GC_COUNT; i++)
-        indexed_write(VGA_PORT_GC, i, gc[i]);
-    indexed_write(VGA_PORT_SEQ, VGA_SEQ_MAP_MASK, seq[VGA_SEQ_MAP_MASK]);
-    indexed_write(VGA_PORT_SEQ, VGA_SEQ_MEMORY_MODE, seq[VGA_SEQ_MEMORY_MODE]);
-}
-
-static void seq_gc_get(uint8_t *seq, uint8_t *gc)
-{
-    for (unsigned i = 0; i < VGA_SEQ_COUNT; i++)
-        seq[i] = indexed_read(VGA_PORT_SEQ, i);
-    for (unsigned i = 0; i < VGA_GC_COUNT; i++)
-        gc[i] = indexed_read(VGA_PORT_GC, i);
+        indexed_write(VGA_PORT_GC, i, s->gc[i]);
+    indexed_write(VGA_PORT_SEQ, VGA_SEQ_MAP_MASK, s->seq[VGA_SEQ_MAP_MASK]);
+    indexed_write(VGA_PORT_SEQ, VGA_SEQ_MEMORY_MODE, s->seq[VGA_SEQ_MEMORY_MODE]);
 }
 
 static void indices_back(const struct dev_vga_state *s)
@@ -147,16 +142,17 @@ static void capture_registers(struct dev_vga_state *s)
     s->dac_mask = io_in8(VGA_PORT_DAC_MASK);
     atc_to_index();
     s->atc_index = io_in8(VGA_PORT_ATC);
-    seq_gc_get(s->seq, s->gc);
+    for (unsigned i = 0; i < VGA_SEQ_COUNT; i++)
+        s->seq[i] = indexed_read(VGA_PORT_SEQ, i);
     for (unsigned i = 0; i < VGA_CRTC_COUNT; i++)
         s->crtc[i] = indexed_read(crtc, i);
+    for (unsigned i = 0; i < VGA_GC_COUNT; i++)
+        s->gc[i] = indexed_read(VGA_PORT_GC, i);
     for (unsigned i = 0; i < VGA_ATC_COUNT; i++) {
         atc_to_index();
         io_out8(VGA_PORT_ATC, (uint8_t)i);
         s->atc[i] = io_in8(VGA_PORT_ATC_READ);
     }
-    io_out8(VGA_PORT_DAC_READ_INDEX, 0);
-    io_in8_all(VGA_PORT_DAC_DATA, s->dac, VGA_DAC_BYTES);
 }
 
 enum err vga_capture(struct dev_vga_state *s)
@@ -176,30 +172,31 @@ enum err vga_capture(struct dev_vga_state *s)
 
 enum err vga_capture_more(struct dev_vga_state *s)
 {
-    if (!s->text_mode || taken == VGA_MEMORY_SAVED)
+    if (!s->text_mode || taken == VGA_SLOW_BYTES)
         return E_OK;
     if (dispi_enable_get() & DISPI_ENABLED) {
         log_line("vga", "the guest left its text mode before all of the screen was read");
         return E_DEVICE;
     }
-    uint8_t seq[VGA_SEQ_COUNT], gc[VGA_GC_COUNT], seq_index = io_in8(VGA_PORT_SEQ), gc_index = io_in8(VGA_PORT_GC);
-    hpa_t from;
-    seq_gc_get(seq, gc);
-    if (taken < VGA_TEXT_BYTES) {
-        seq_gc_set(s->seq, s->gc);
-        from.v = dev_vga_text_window(s->gc[VGA_GC_MISC]) + taken;
+    uint8_t *to = (uint8_t *)s + offsetof(struct dev_vga_state, dac) + taken;
+    if (taken < VGA_DAC_BYTES) {
+        io_out8(VGA_PORT_DAC_READ_INDEX, (uint8_t)(taken / DAC_ENTRY_BYTES));
+        io_in8_all(VGA_PORT_DAC_DATA, to, DAC_PIECE_BYTES);
+        taken += DAC_PIECE_BYTES;
     } else {
-        uint32_t of_fonts = taken - VGA_TEXT_BYTES;
-        plane2_visible();
-        from.v = VGA_MEMORY + of_fonts % VGA_FONT_BYTES +
-                 dev_vga_font_offset(s->seq[VGA_SEQ_CHARACTER_MAP], of_fonts / VGA_FONT_BYTES);
+        uint32_t of_text = taken - VGA_DAC_BYTES, of_fonts = of_text - VGA_TEXT_BYTES;
+        uint64_t from = dev_vga_text_window(s->gc[VGA_GC_MISC]) + of_text;
+        if (of_text >= VGA_TEXT_BYTES) {
+            plane2_visible();
+            from = VGA_MEMORY + of_fonts % VGA_FONT_BYTES +
+                   dev_vga_font_offset(s->seq[VGA_SEQ_CHARACTER_MAP], of_fonts / VGA_FONT_BYTES);
+        }
+        mmio_read64_all(to, (hpa_t){from}, PIECE_BYTES / sizeof(uint64_t));
+        seq_gc_back(s);
+        taken += PIECE_BYTES;
     }
-    mmio_read64_all((uint8_t *)s + offsetof(struct dev_vga_state, text) + taken, from, PIECE_BYTES / sizeof(uint64_t));
-    seq_gc_set(seq, gc);
-    io_out8(VGA_PORT_SEQ, seq_index);
-    io_out8(VGA_PORT_GC, gc_index);
-    taken += PIECE_BYTES;
-    return taken == VGA_MEMORY_SAVED ? E_OK : E_NOTYET;
+    indices_back(s);
+    return taken == VGA_SLOW_BYTES ? E_OK : E_NOTYET;
 }
 
 static void restore_registers(const struct dev_vga_state *s)
@@ -238,7 +235,7 @@ enum err vga_restore(const struct dev_vga_state *s)
     plane2_visible();
     for (unsigned f = 0; f < VGA_FONTS; f++)
         copy_to(VGA_MEMORY + dev_vga_font_offset(s->seq[VGA_SEQ_CHARACTER_MAP], f), s->font[f], VGA_FONT_BYTES);
-    seq_gc_set(s->seq, s->gc);
+    seq_gc_back(s);
     copy_to(dev_vga_text_window(s->gc[VGA_GC_MISC]), s->text, VGA_TEXT_BYTES);
     indices_back(s);
     return E_OK;

@@ -171,6 +171,12 @@ void live_hold(uint64_t gpa, uint64_t bytes)
     lock_release(&second_level_lock);
 }
 
+void live_press(void)
+{
+    if (held_bytes)
+        pressed = true;
+}
+
 void live_skip_clean(void)
 {
     skip_clean = watched;

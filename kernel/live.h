@@ -49,6 +49,8 @@ bool live_watch(uint64_t gpa) MUST_USE;
 /* The checkpoint cannot be had; live_take() says so. The guest goes on. */
 void live_lose(enum err e);
 
+/* Any CPU: something else than a write waits for what is held. */
+void live_press(void);
 /* A writer waits for room in the pool, or for what is held: take some pages, or let it go, soon. */
 bool live_pressed(void);
 

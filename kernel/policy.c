@@ -4,6 +4,7 @@
 #include "kernel/policy.h"
 #include "drivers/pci.h"
 
+#include "ckpt/dev_vga.h"
 #include "clock.h"
 #include "cpu.h"
 #include "hostmem.h"
@@ -88,6 +89,14 @@ void policy_trap_ports(void)
     if (hidden_bdf_count)
         for (uint16_t p = 0; p < PCI_CONFIG_PORTS; p++)
             trap_port((uint16_t)(PCI_CONFIG_ADDRESS + p));
+}
+
+void policy_hold_vga(bool on)
+{
+    memset(&virt_env.io_bitmap[VGA_PORTS / 8], on ? 0xff : 0, VGA_PORT_COUNT / 8);
+    for (uint16_t p = 0; p < DISPI_PORT_COUNT; p++)
+        policy_trap_port((uint16_t)(DISPI_PORTS + p), on);
+    policy_trap_ports(); /* those among them that are absent stay so */
 }
 
 /* Only the first CPU that says so counts. */
@@ -213,6 +222,11 @@ static void on_io(struct cpu *c, const struct vm_exit *x)
     if (hidden_port) {
         hidden_access_port(c, x);
         return;
+    }
+    if (reaches(port, x->io.bytes, VGA_PORTS, VGA_PORT_COUNT) ||
+        reaches(port, x->io.bytes, DISPI_PORTS, DISPI_PORT_COUNT)) {
+        live_press();
+        return; /* it comes again, and is carried out when the ports are not trapped any more */
     }
     if (x->io.string) {
         policy_park(c, "string I/O on an observed port %#x", port);

@@ -12,6 +12,8 @@ void policy_trap_port(uint16_t port, bool on);
 /* Ports that shall read as absent; at most POLICY_ABSENT_MAX ranges. */
 #define POLICY_ABSENT_MAX 12
 void policy_hide_ports(uint16_t first, uint16_t count);
+/* All CPUs are stopped: from now on the guest's accesses to the VGA's ports wait, and say so by live_press(); or no longer. */
+void policy_hold_vga(bool on);
 /* A PCI function the guest shall not find: configuration space by CF8/CFC, and its page of ECAM. At most 4. */
 void policy_hide_pci(uint16_t bdf);
 bool policy_pci_hidden(uint16_t bdf);

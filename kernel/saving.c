@@ -25,6 +25,7 @@
 #include "kernel/host_timer.h"
 #include "kernel/live.h"
 #include "kernel/machine.h"
+#include "kernel/policy.h"
 #include "kernel/run.h"
 #include "kernel/smp.h"
 #include "kernel/startup.h"
@@ -255,6 +256,12 @@ static bool page_unchanged(void *ctx, uint64_t page, const void *content)
     return base_unchanged(page, content);
 }
 
+static void hold_screen(bool on)
+{
+    live_hold(VGA_MEMORY, on ? VGA_MEMORY_BYTES : 0);
+    policy_hold_vga(on);
+}
+
 /* All CPUs are stopped, everything but memory is captured: the guest goes on. False: it cannot, nothing has changed. */
 static bool go_on(bool others_write)
 {
@@ -262,11 +269,11 @@ static bool go_on(bool others_write)
         return false;
     memcpy(cut_cpus, cpus[0]->state, layout->cpu_count * sizeof *cut_cpus);
     live_begin(others_write);
-    live_hold(VGA_MEMORY, VGA_MEMORY_BYTES);
     if (others_write && !dma_watch_begin()) {
         live_end();
         return false;
     }
+    hold_screen(true);
     smp_release();
     return true;
 }
@@ -335,17 +342,20 @@ static enum err capture_rest(const struct ckpt_progress *turns)
     while (e == E_NOTYET) {
         uint64_t start = clock_us(), start_tsc = cpu_rdtsc();
         enum err stopped = smp_stop();
-        if (stopped)
+        if (stopped) {
+            hold_screen(false);
             return stopped;
+        }
         do
             e = ckpt_capture_more(&devices);
         while (e == E_NOTYET && live_pressed());
+        if (e != E_NOTYET)
+            hold_screen(false);
         smp_release();
         note_stop(start, start_tsc);
         if (turns)
             turns->step(turns->ctx, 0, 0);
     }
-    live_hold(0, 0);
     return e;
 }
 

@@ -121,10 +121,9 @@ void vmcb_build_state(struct vmcb *vmcb, const struct vcpu_state *s, bool has_sp
     v->tr = segment_to_vmcb(&s->seg[SREG_TR]);
     v->gdtr = table_to_vmcb(&s->gdtr);
     v->idtr = table_to_vmcb(&s->idtr);
-    /* Some implementations hide that a task register is busy: what they save is what they take. QEMU is one, and stops at
-       the guest's next way into ring 0 if it is shown, but looks only outside long mode. */
-    if (!(s->msr[VMSR_EFER] & EFER_LMA))
-        v->tr.attrib &= (uint16_t)~AR_TYPE_TSS_BUSY;
+    /* Some implementations hide that a task register is busy: what they save is what they take. QEMU is one: if it is shown, there are
+       no I/O permissions, and outside long mode no way into ring 0. */
+    v->tr.attrib &= (uint16_t)~AR_TYPE_TSS_BUSY;
     v->cpl = privilege_level(s);
     v->efer = state_msr(s, VMSR_EFER, 0) | EFER_SVME;
     v->cr0 = s->cr0;

@@ -4,13 +4,13 @@ import os
 import subprocess
 
 import machine
-from scenario import Skip
+from scenario import Skip, check
 
 GUEST = os.path.join(machine.TOP, "build/guest")
 DISK_MIB = 32
 AHCI = ("--module", "ahci", "--module", "sd_mod")  # what "amd64" has and "cloud" has not
 DEVICES = (*AHCI, "--module", "ata_piix", "--module", "e1000", "--module", "e1000e", "--module", "virtio_pci",
-           "--module", "virtio_net", "--test-program", "dma")
+           "--module", "virtio_net", "--test-program", "dma", "--test-program", "user")
 
 
 def tool(name, *arguments):
@@ -29,6 +29,22 @@ def debian(kind, initrd, *arguments):
     tool("fetch-kernel", kind)
     tool("mk-initramfs", initrd, "--kernel", kernel, *arguments)
     return "--kernel", os.path.join(kernel, "vmlinuz"), "--initrd", initrd
+
+
+def user_starts(m):
+    """A process that uses what a process has of the CPU (test/guest/user.c), all the time."""
+    m.guest.run(f"((user {'nowatch' if m.rig == 'qemu-svm' else ''}; echo ended) >/tmp/user.log 2>&1 &)", 60 * m.slow)
+
+
+def user_goes_on(m):
+    """It has found nothing wrong."""
+    def rounds():
+        said = m.guest.run("cat /tmp/user.log; echo; [ -s /tmp/user-rounds ] && cat /tmp/user-rounds || echo 0", 60 * m.slow)
+        check(said.startswith("\n"), f"in the guest: {said}")
+        return int(said.split()[0])
+
+    before = rounds()
+    machine.wait_until("the process goes on", 60 * m.slow, lambda: rounds() > before, every=0.5)
 
 
 def own_disk(m):

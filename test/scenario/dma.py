@@ -186,10 +186,11 @@ def dma_unknown(m):
 @scenario(rigs=("qemu",), timeout=240)
 def dma_screen(m):
     """Two CPUs, one of which writes to the text screen all the time: what a checkpoint has of it is of the cut, although it is read
-    piece by piece while the guest runs, and no stop is as long as reading all of it."""
+    piece by piece while the guest runs. A process that uses the CPU in unusual ways notices nothing of all this."""
     boot(m, options=steps.OPTIONS, cpus=2)
     m.guest.work_start("mib=16")
     m.guest.run("(dma screen >/tmp/dma.log 2>&1 &)")
+    guest_tools.user_starts(m)
     going(m, 5)
     for to in (steps.to_virtual, steps.to_native):
         to(m)
@@ -198,3 +199,4 @@ def dma_screen(m):
         steps.restore(m)
         going(m, 5)
         m.guest.work_check()
+        guest_tools.user_goes_on(m)

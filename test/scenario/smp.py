@@ -139,8 +139,10 @@ def smp_saving(m):
 
 def two_under_vmx(m):
     # A restore in place is a gap in the guest's time, of minutes on this machine: its watchdog would tell.
-    steps.boot_several(m, cpus=2, mem_mib=128, cmdline=f"{steps.FREED_IS_ZERO} nowatchdog")
+    kernel = guest_tools.debian("cloud", "user.img", "--test-program", "user")
+    steps.boot_several(m, *kernel, cpus=2, mem_mib=128, cmdline=f"{steps.FREED_IS_ZERO} nowatchdog")
     virtual(m, 2)
+    guest_tools.user_starts(m)
 
 
 @scenario(rigs=("bochs",), timeout=800)
@@ -152,6 +154,7 @@ def smp_bochs(m):
     steps.cycle(m, 100)
     steps.time_is_whole(m)
     m.guest.work_check(60 * m.slow)
+    guest_tools.user_goes_on(m)
 
 
 @scenario(rigs=("bochs",), timeout=800, long=True)
@@ -162,6 +165,7 @@ def smp_saving_bochs(m):
     moments.round_trip(m, 0, True, True, False)
     check(every_cpu_works(m) == 2, "a CPU is missing")
     m.guest.work_check(60 * m.slow)
+    guest_tools.user_goes_on(m)
 
 
 @scenario(rigs=("bochs",), timeout=1800, long=True)

@@ -49,7 +49,7 @@ static uint64_t vreg[VREG_IDT_LIMIT + 1];
 
 static struct {
     unsigned sets, shadow_ends, dumps, hidden_ports, hidden_faults, logs_read, kicks[CPUS], wbinvds, suspects, ins,
-        outs, wrmsrs, xsetbvs, apic_writes, tracks_lost;
+        outs, wrmsrs, xsetbvs, apic_writes, tracks_lost, presses;
     uint16_t port;
     unsigned bytes;
     uint32_t out;
@@ -208,6 +208,11 @@ bool dma_watch_port(uint16_t port, unsigned bytes, uint32_t value)
 {
     ck_assert(port == (uint16_t)x.io.port && bytes == x.io.bytes && value >> (8 * bytes - 1) >> 1 == 0);
     return !port_later;
+}
+
+void live_press(void)
+{
+    seen.presses++;
 }
 
 void live_lost_track(void)

@@ -371,6 +371,11 @@ START_TEST(what_is_held_is_not_written)
 {
     fresh(sources[_i]);
     make_cut();
+    live_press();
+    ck_assert(!live_pressed()); /* nothing is held */
+    live_hold(HOLE_BASE, HOLE_BYTES);
+    live_press();
+    ck_assert(live_pressed());
     live_hold(HOLE_BASE, HOLE_BYTES);
     ck_assert(guest_writes(HOLE_BASE - 1, 1) && guest_writes(HOLE_BASE + HOLE_BYTES, 1) && !live_pressed());
     ck_assert(!guest_writes(HOLE_BASE, 1) && live_pressed());

@@ -215,6 +215,29 @@ START_TEST(ports_that_are_there)
 }
 END_TEST
 
+START_TEST(a_screen_that_is_held)
+{
+    static const struct {
+        uint16_t port;
+        uint8_t bytes;
+        bool held;
+    } cases[] = {
+        {0x3af, 1, false}, {0x3b0, 1, true}, {0x3ae, 4, true}, {0x3df, 1, true}, {0x3e0, 1, false},
+        {0x1cd, 1, false}, {0x1cd, 2, true}, {0x1ce, 2, true}, {0x1cf, 2, true}, {0x1d0, 2, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (int direction = 0; direction < 4; direction++) {
+            start(_i, EXIT_IO);
+            x.io.string = (direction & 2) && cases[i].held;
+            io(cases[i].port, cases[i].bytes, direction & 1);
+            ck_assert_uint_eq(seen.presses, cases[i].held);
+            ck_assert_uint_eq(seen.ins + seen.outs, !cases[i].held);
+            if (cases[i].held)
+                expect_nothing_done();
+        }
+}
+END_TEST
+
 START_TEST(ports_that_are_absent)
 {
     static const struct {
@@ -318,6 +341,19 @@ START_TEST(the_io_bitmap)
     ck_assert_uint_eq(all, observed + 1 + 7 + PCI_CONFIG_PORTS);
     for (size_t i = 2 * PAGE_BYTES; i < sizeof bitmap; i++)
         ck_assert_uint_eq(bitmap[i], 0);
+
+    /* Held for a while, and as before again. */
+    static uint8_t before[sizeof bitmap];
+    policy_hide_ports(0x3b4, 2);
+    policy_trap_ports();
+    memcpy(before, bitmap, sizeof bitmap);
+    policy_hold_vga(true);
+    for (uint16_t p = 0x3a0; p < 0x3f0; p++)
+        ck_assert_int_eq(trapped(p), p >= 0x3b0 && p < 0x3e0);
+    for (uint16_t p = 0x1c0; p < 0x1e0; p++)
+        ck_assert_int_eq(trapped(p), p == 0x1ce || p == 0x1cf);
+    policy_hold_vga(false);
+    ck_assert_mem_eq(before, bitmap, sizeof bitmap);
 
     /* One range too many does no harm. */
     start(_i, EXIT_IO);
@@ -573,6 +609,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, cpuid_hides_and_mirrors, 0, 2);
     tcase_add_loop_test(t, cpuid_syscall_bit_follows_the_mode_on_intel, 0, 2);
     tcase_add_loop_test(t, ports_that_are_there, 0, 2);
+    tcase_add_loop_test(t, a_screen_that_is_held, 0, 2);
     tcase_add_loop_test(t, ports_that_are_absent, 0, 2);
     tcase_add_loop_test(t, pci_functions_that_are_absent, 0, 2);
     tcase_add_loop_test(t, the_io_bitmap, 0, 2);

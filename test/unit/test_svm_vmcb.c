@@ -173,6 +173,8 @@ START_TEST(what_the_guest_never_sees)
     long_mode_state(&s);
     vmcb_build_state(&vmcb, &s, false);
     ck_assert_uint_eq(vmcb.save.efer, 0x1d01);
+    ck_assert_uint_eq(s.seg[SREG_TR].access_rights & AR_TYPE_MASK, 0xb);
+    ck_assert_uint_eq(vmcb.save.tr.attrib & AR_TYPE_MASK, 0x9); /* that it is busy goes without saying */
     ck_assert_uint_eq(vmcb.save.spec_ctrl, 0);
     s.msr_present = BIT(VMSR_SPEC_CTRL);
     s.msr[VMSR_SPEC_CTRL] = 5;
