@@ -12,8 +12,6 @@
 #include "hostmem.h"
 #include "kernel/base.h"
 #include "kernel/state.h"
-#include "log.h"
-#include "str.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -22,7 +20,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -34,23 +31,11 @@
 
 static uint8_t *memory, *disk;
 static struct ckpt_layout layout;
-static uint64_t rate, busy_until_ns;
+static uint64_t rate, busy_until_us;
 static struct cow cow;
 static uint64_t page_buffer[PAGE_BYTES / sizeof(uint64_t)];
 
-/* ---- what the image's objects ask for ---- */
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t clock_us(void)
-{
-    return now_ns() / 1000;
-}
+/* ---- what the image's objects ask for beyond tools/sojstore_host.c ---- */
 
 void *pool_alloc_pages(size_t count)
 {
@@ -63,50 +48,24 @@ uint32_t state_vector_components(void)
     return __builtin_cpu_supports("avx2") ? SSE_AND_AVX : 0;
 }
 
-void log_line(const char *module, const char *fmt, ...)
-{
-    (void)module;
-    (void)fmt;
-}
-
-const char *err_name(enum err e)
-{
-    (void)e;
-    return "";
-}
-
-int str_vformat(char *buf, size_t len, const char *fmt, va_list args)
-{
-    return vsnprintf(buf, len, fmt, args);
-}
-
-int str_format(char *buf, size_t len, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(buf, len, fmt, args);
-    va_end(args);
-    return n;
-}
-
 /* ---- a disk ---- */
 
 static enum err disk_begin(struct block_dev *dev, enum block_op op, uint64_t lba, uint32_t count, void *buf)
 {
     (void)dev;
-    uint64_t start = now_ns(), bytes = (uint64_t)count * SECTOR;
+    uint64_t start = clock_us(), bytes = (uint64_t)count * SECTOR;
     if (op == BLOCK_READ)
         memcpy(buf, disk + lba * SECTOR, bytes);
     else if (op == BLOCK_WRITE && bytes < COMMAND_SECTORS * SECTOR) /* the store's tables; nobody reads the others */
         memcpy(disk + lba * SECTOR, buf, bytes);
-    busy_until_ns = rate ? start + bytes * 1000 / rate : 0;
+    busy_until_us = rate ? start + bytes / rate : 0;
     return E_OK;
 }
 
 static enum err disk_finish(struct block_dev *dev)
 {
     (void)dev;
-    while (now_ns() < busy_until_ns)
+    while (clock_us() < busy_until_us)
         _mm_pause();
     return E_OK;
 }
