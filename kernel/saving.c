@@ -288,7 +288,7 @@ static enum err write_stopped(const struct ckpt_request *request, bool compare, 
     if (live_ready())
         survey(request, compare);
     enum err e = E_NOTYET;
-    while (e == E_NOTYET)
+    while (e == E_NOTYET) /* some pieces */
         e = ckpt_capture_more(&devices);
     if (!e)
         e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
