@@ -71,18 +71,22 @@ SMALL := $(filter-out ckpt/hash.c ckpt/pages.c ckpt/dev_lapic.c drivers/io.c dri
   report.c json.c options.c checkpoint.c saving.c bus_masters.c dma_watch.c commands.c startup.c crash.c apic_watch.c setup.c main.c guestmem.c policy.c live.c \
   merging.c store_key.c screen.c native_start.c settle.c timebase.c cpus.c bridge.c bridge_tables.c bridge_visit.c gateway_slot32.c leave_check32.c insn.c emulate.c log_ring.c log.c \
   console_help.c newlib_glue.c panic.c base.c console.c console_tx.c console_irq.c command.c line_editor.c digest.c backend_choice.c icr.c str.c turns.c)) ept/track.c $(wildcard ept/codec_*.c)
-$(SMALL:%.c=$(B)/obj/%.o): SIZE := -Oz
+# What GCC 12's -Oz still does for speed: 3 KiB less without.
+OZ := -Oz -fno-expensive-optimizations -fno-tree-dominator-opts -fno-move-loop-invariants -fno-tree-loop-im -fno-caller-saves
+$(SMALL:%.c=$(B)/obj/%.o): SIZE := $(OZ)
 $(B)/obj/kernel/traps.o $(B)/obj/kernel/transition.o $(B)/obj/kernel/nmi.o $(B)/obj/kernel/gateway_install.o $(B)/obj/kernel/paging.o $(B)/obj/vmx/vmx.o: SIZE := -Os
 # XXH3: the loop over a stripe's lanes unrolled, for all that is hashed is pages; but not every function inlined into every other
 # (`./sojourn bench hash_bytes_per_insn`).
 $(B)/obj/ckpt/hash.o: SIZE := -DXXH_NO_INLINE_HINTS=1 -fpeel-loops -fno-inline-functions -fno-inline-small-functions
 # Padding in front of loops and functions is checked at each way in, too; where loops over memory are, it pays. In front of data it does not.
+# No vector register is ever saved on a stack, so that 8 bytes of alignment do there.
+STACK := -mpreferred-stack-boundary=3
 ALIGN := -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1 -malign-data=abi
 $(B)/obj/ckpt/pages.o: ALIGN :=
 $(B)/obj/%.o: %.c Makefile | $(IMAGE_LIBS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(IMAGE_CFLAGS) $(ALIGN) $(SIZE) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(IMAGE_CFLAGS) $(STACK) $(ALIGN) $(SIZE) -MMD -MP -c $< -o $@
 # NASM writes paths as it opened them; offsets.inc is generated, so every .asm waits for it.
 $(B)/obj/%.asm.o: %.asm Makefile $(OFFSETS)
 	@mkdir -p $(@D)

@@ -14,15 +14,28 @@ enum dma_verdict {
     DMA_LOST,  /* nobody knows where it will write */
 };
 
+/* A ring by which the driver hands over buffers in memory alone: virtio's. */
+struct dma_ring {
+    uint64_t desc, avail, used;
+    uint32_t avail_bytes;
+    uint16_t size; /* descriptors */
+};
+
 /* What a model asks of its caller. */
 struct dma_view {
     uint32_t (*reg)(void *ctx, uint32_t offset);                  /* 32 bits; never one that a read changes */
     bool (*mem)(void *ctx, uint64_t gpa, void *to, size_t bytes); /* false: not RAM */
     bool (*target)(void *ctx, uint64_t gpa, uint64_t bytes);      /* it may write there; false: not kept yet */
+    /* At the cut only: registers of 1, 2 or 4 bytes, and those that select others, to be put back; and the guest's
+       writes to the available ring are to come to publish(). False: they cannot. */
+    uint32_t (*field)(void *ctx, uint32_t offset, unsigned bytes);
+    void (*set_field)(void *ctx, uint32_t offset, unsigned bytes, uint32_t value);
+    bool (*ring)(void *ctx, const struct dma_ring *ring);
     void *ctx;
 };
 
-/* A write of the guest's to a register: in memory 32 bits, aligned; to ports any. */
+/* A write of the guest's to a register: in memory 32 bits, aligned (with a structure 1, 2 or 4); to ports any. Or to an
+   available ring: the offset is from its beginning, and up to 8 bytes; of more than 4 the value is the lower half. */
 struct dma_write {
     uint32_t offset, value;
     unsigned bytes;
@@ -31,6 +44,7 @@ struct dma_write {
 struct dma_model {
     const char *name;
     unsigned bar;
+    uint8_t structure; /* not 0: of a virtio function (drivers/virtio.h), and its place counts instead of bar's */
     uint32_t class_code, class_mask; /* mask 0: any */
     uint16_t vendor, device;         /* vendor 0: any */
     uint32_t page_map;               /* bit n: page n of the base address has registers that matter; 0: ports */
@@ -39,8 +53,11 @@ struct dma_model {
     enum dma_verdict (*given)(const struct dma_view *v);
     /* A write is about to reach it. */
     enum dma_verdict (*write)(const struct dma_view *v, const struct dma_write *w);
+    /* Likewise, one to an available ring. NULL: it has none. */
+    enum dma_verdict (*publish)(const struct dma_view *v, const struct dma_ring *ring, const struct dma_write *w);
 };
 
-extern const struct dma_model dma_ahci, dma_ide, dma_82540em, dma_82545em, dma_82574l;
+extern const struct dma_model dma_ahci, dma_ide, dma_82540em, dma_82545em, dma_82574l, dma_virtio_net,
+    dma_virtio_net_transitional;
 
 #endif

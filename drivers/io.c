@@ -83,3 +83,31 @@ void mmio_write64(hpa_t where, uint64_t value)
 {
     __asm__ volatile("movq %1, %0" : "=m"(*(volatile uint64_t *)phys_to_virt(where)) : "r"(value) : "memory");
 }
+
+uint64_t mmio_read(hpa_t where, unsigned bytes)
+{
+    const void *at = phys_to_virt(where);
+    uint64_t value;
+    if (bytes == 8)
+        return mmio_read64(where);
+    if (bytes == 4)
+        return mmio_read32(where);
+    if (bytes == 2)
+        __asm__ volatile("movzwl %1, %k0" : "=r"(value) : "m"(*(const volatile uint16_t *)at) : "memory");
+    else
+        __asm__ volatile("movzbl %1, %k0" : "=r"(value) : "m"(*(const volatile uint8_t *)at) : "memory");
+    return value;
+}
+
+void mmio_write(hpa_t where, unsigned bytes, uint64_t value)
+{
+    void *at = phys_to_virt(where);
+    if (bytes == 8)
+        mmio_write64(where, value);
+    else if (bytes == 4)
+        mmio_write32(where, (uint32_t)value);
+    else if (bytes == 2)
+        __asm__ volatile("movw %1, %0" : "=m"(*(volatile uint16_t *)at) : "r"((uint16_t)value) : "memory");
+    else
+        __asm__ volatile("movb %1, %0" : "=m"(*(volatile uint8_t *)at) : "r"((uint8_t)value) : "memory");
+}

@@ -16,6 +16,9 @@ void io_in8_all(uint16_t port, uint8_t *bytes, size_t count);
 void io_out16(uint16_t port, uint16_t value);
 void io_out32(uint16_t port, uint32_t value);
 
+/* bytes: 1, 2, 4 or 8, one access. */
+uint64_t mmio_read(hpa_t where, unsigned bytes);
+void mmio_write(hpa_t where, unsigned bytes, uint64_t value);
 uint32_t mmio_read32(hpa_t where);
 /* words times 64 bits, ascending: the one instruction for it. */
 void mmio_read64_all(void *to, hpa_t from, uint64_t words);

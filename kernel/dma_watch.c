@@ -6,6 +6,7 @@
 #include "bits.h"
 #include "ckpt/dma.h"
 #include "drivers/pci.h"
+#include "drivers/virtio.h"
 #include "io.h"
 #include "kernel/bus_masters.h"
 #include "kernel/guest_access.h"
@@ -14,15 +15,21 @@
 #include "log.h"
 
 #define WATCHED_MAX 8u
+#define RINGS_MAX 32u
 
-static const struct dma_model *const models[] = {&dma_ahci, &dma_ide, &dma_82540em, &dma_82545em, &dma_82574l};
+static const struct dma_model *const models[] = {
+    &dma_ahci, &dma_ide, &dma_82540em, &dma_82545em, &dma_82574l, &dma_virtio_net, &dma_virtio_net_transitional};
 
 static struct watched {
     const struct dma_model *model;
     uint16_t bdf;
     uint64_t base;
 } watched[WATCHED_MAX];
-static volatile unsigned watched_count;
+static struct watched_ring {
+    struct watched *owner;
+    struct dma_ring ring;
+} rings[RINGS_MAX];
+static volatile unsigned watched_count, ring_count;
 static volatile bool lost;
 static const char *why = "";
 
@@ -40,9 +47,13 @@ static const struct dma_model *model_of(const struct pci_function *f)
 /* One that can master the bus but has no registers yet writes nowhere. */
 static uint64_t base_of(uint16_t bdf, const struct dma_model *m)
 {
-    struct pci_bar bar = pci_read_bar(bdf, m->bar);
     uint32_t decodes = m->page_map ? PCI_COMMAND_MEMORY : PCI_COMMAND_IO;
-    return bar.io == !m->page_map && pci_read(bdf, PCI_COMMAND, 2) & decodes ? bar.base : 0;
+    if (!(pci_read(bdf, PCI_COMMAND, 2) & decodes))
+        return 0;
+    if (m->structure)
+        return virtio_structure(bdf, m->structure);
+    struct pci_bar bar = pci_read_bar(bdf, m->bar);
+    return bar.io == !m->page_map ? bar.base : 0;
 }
 
 enum dma_masters dma_watch_masters(void)
@@ -85,9 +96,31 @@ static bool target(void *ctx, uint64_t gpa, uint64_t bytes)
     return live_keep(gpa, bytes);
 }
 
+static uint32_t field(void *ctx, uint32_t offset, unsigned bytes)
+{
+    const struct watched *d = ctx;
+    return (uint32_t)mmio_read((hpa_t){d->base + offset}, bytes);
+}
+
+static void set_field(void *ctx, uint32_t offset, unsigned bytes, uint32_t value)
+{
+    const struct watched *d = ctx;
+    mmio_write((hpa_t){d->base + offset}, bytes, value);
+}
+
+static bool ring(void *ctx, const struct dma_ring *r)
+{
+    bool done = ring_count < RINGS_MAX;
+    for (uint64_t at = align_down(r->avail, PAGE_BYTES); done && at < r->avail + r->avail_bytes; at += PAGE_BYTES)
+        done = live_watch(at);
+    if (done)
+        rings[ring_count++] = (struct watched_ring){ctx, *r};
+    return done;
+}
+
 static struct dma_view view_of(struct watched *d)
 {
-    return (struct dma_view){reg, mem, target, d};
+    return (struct dma_view){reg, mem, target, field, set_field, ring, d};
 }
 
 static void trap_ports(bool on)
@@ -112,16 +145,19 @@ bool dma_watch_begin(void)
     enum dma_verdict verdict = DMA_GO;
     unsigned count = 0;
     lost = false;
+    ring_count = 0;
     for (size_t at = 0; verdict == DMA_GO && (f = bus_masters_next(&at));) {
         const struct dma_model *m = model_of(f);
         struct watched *d = &watched[count];
-        if (!m || count == WATCHED_MAX)
-            return false; /* since dma_watch_masters() */
+        if (!m || count == WATCHED_MAX) { /* since dma_watch_masters() */
+            verdict = DMA_LOST;
+            break;
+        }
         *d = (struct watched){m, f->bdf, base_of(f->bdf, m)};
         if (!d->base)
             continue;
         struct dma_view v = view_of(d);
-        verdict = m->given(&v);
+        verdict = d->base % PAGE_BYTES && m->structure ? DMA_LOST : m->given(&v);
         if (verdict == DMA_GO && !watch_pages(d))
             verdict = DMA_LOST;
         if (verdict != DMA_GO)
@@ -129,8 +165,10 @@ bool dma_watch_begin(void)
                      verdict == DMA_LATER ? "has more memory to write to than the pool holds" : "cannot be followed");
         count++;
     }
-    if (verdict != DMA_GO)
+    if (verdict != DMA_GO) {
+        ring_count = 0;
         return false;
+    }
     watched_count = count;
     trap_ports(true);
     return true;
@@ -158,7 +196,7 @@ bool dma_watch_holds(void)
 void dma_watch_end(void)
 {
     trap_ports(false);
-    watched_count = 0;
+    watched_count = ring_count = 0;
     lost = false; /* the next one may have nobody to follow */
 }
 
@@ -186,10 +224,10 @@ static struct watched *watched_at(uint64_t at, bool ports)
 }
 
 /* False: later. */
-static bool allowed(struct watched *d, const struct dma_write *w)
+static bool allowed(struct watched *d, const struct dma_ring *ring_written, const struct dma_write *w)
 {
     struct dma_view v = view_of(d);
-    enum dma_verdict verdict = d->model->write(&v, w);
+    enum dma_verdict verdict = ring_written ? d->model->publish(&v, ring_written, w) : d->model->write(&v, w);
     if (verdict == DMA_LOST) {
         log_line("ckpt", "%s %04x: a write cannot be followed: offset=%#x value=%#x", d->model->name, d->bdf, w->offset,
                  w->value);
@@ -198,22 +236,59 @@ static bool allowed(struct watched *d, const struct dma_write *w)
     return verdict == DMA_GO;
 }
 
+/* Is one of the pages that a ring lies on written to? Its bytes: *to, or NULL: others on its pages. */
+static bool ring_at(uint64_t gpa, unsigned bytes, struct watched_ring **to)
+{
+    bool covered = false;
+    *to = NULL;
+    for (unsigned i = 0; i < ring_count && !lost; i++) {
+        uint64_t first = rings[i].ring.avail, end = first + rings[i].ring.avail_bytes;
+        covered |= gpa >= align_down(first, PAGE_BYTES) && gpa < align_up(end, PAGE_BYTES);
+        if (gpa < end && gpa + bytes > first)
+            *to = &rings[i];
+    }
+    return covered;
+}
+
 bool dma_watch_covers(uint64_t gpa)
 {
-    return watched_at(gpa, false);
+    struct watched_ring *r;
+    return watched_at(gpa, false) || ring_at(gpa, 1, &r);
+}
+
+uint64_t dma_watch_read(uint64_t gpa, unsigned bytes)
+{
+    return mmio_read((hpa_t){gpa}, bytes);
+}
+
+/* To memory, where a ring is or beside it. */
+static bool write_ring(uint64_t gpa, unsigned bytes, uint64_t value, const struct watched_ring *r)
+{
+    struct dma_write w = {(uint32_t)(gpa - (r ? r->ring.avail : 0)), (uint32_t)value, bytes};
+    if ((r && gpa < r->ring.avail) || gpa % PAGE_BYTES + bytes > PAGE_BYTES) {
+        dma_watch_lose();
+        return false;
+    }
+    if ((r && !allowed(r->owner, &r->ring, &w)) || !live_keep(gpa, bytes))
+        return false;
+    mmio_write((hpa_t){gpa}, bytes, value);
+    return true;
 }
 
 bool dma_watch_write(uint64_t gpa, unsigned bytes, uint64_t value)
 {
+    struct watched_ring *r;
+    if (ring_at(gpa, bytes, &r))
+        return write_ring(gpa, bytes, value, r);
     struct watched *d = watched_at(gpa, false);
-    if (!d || bytes != 4 || gpa % 4) {
+    if (!d || gpa % bytes || bytes > 4 || (bytes != 4 && !d->model->structure)) {
         dma_watch_lose();
         return false;
     }
     struct dma_write w = {(uint32_t)(gpa - d->base), (uint32_t)value, bytes};
-    if (!allowed(d, &w))
+    if (!allowed(d, NULL, &w))
         return false;
-    mmio_write32((hpa_t){gpa}, w.value);
+    mmio_write((hpa_t){gpa}, bytes, value);
     return true;
 }
 
@@ -225,5 +300,5 @@ bool dma_watch_port(uint16_t port, unsigned bytes, uint32_t value)
         return false;
     }
     struct dma_write w = {(uint32_t)(port - (d ? d->base : 0)), value, bytes};
-    return !d || allowed(d, &w);
+    return !d || allowed(d, NULL, &w);
 }

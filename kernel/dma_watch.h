@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Engine. Bus masters while a checkpoint is written and the guest runs: their writes go past the second-level tables, so what they were
  * given to write to is kept at the cut, and from then on the guest's writes to the registers that give them more are
- * carried out by the host, after it has kept that too. Devices that ckpt/dma.h has a model of can be followed; for the
+ * carried out by the host, after it has kept that too; so are those to rings in memory by which virtio's drivers do. Devices that ckpt/dma.h has a model of can be followed; for the
  * others the guest stands still. */
 #ifndef SOJOURN_KERNEL_DMA_WATCH_H
 #define SOJOURN_KERNEL_DMA_WATCH_H
@@ -26,6 +26,8 @@ const char *dma_watch_why(void);
 
 /* Any CPU: a write to this page is to be carried out by dma_watch_write(). */
 bool dma_watch_covers(uint64_t gpa);
+/* What is there now; of a register that a read changes nobody asks. bytes: 1, 2, 4 or 8. */
+uint64_t dma_watch_read(uint64_t gpa, unsigned bytes);
 /* False: not carried out, the instruction is to come again. */
 bool dma_watch_write(uint64_t gpa, unsigned bytes, uint64_t value);
 /* False: it may not be carried out yet. */

@@ -185,8 +185,7 @@ static void write_watched(struct cpu *c, const struct vm_exit *x)
     uint64_t gpa = x->npf.gpa.v, value;
     bool known = !x->npf.table_walk && !c->vcpu.event.valid && fetch(&c->vcpu, &in, &r);
     /* What only stores does not read the register, which may be one that a read changes. */
-    if (!known ||
-        !emu_device_write(&in, &r, in.class == INSN_STORE ? 0 : mmio_read32((hpa_t){align_down(gpa, 4)}), &value))
+    if (!known || !emu_device_write(&in, &r, in.class == INSN_STORE ? 0 : dma_watch_read(gpa, in.op_bytes), &value))
         dma_watch_lose();
     else if (dma_watch_write(gpa, in.op_bytes, value))
         store_back(&c->vcpu, &r);

@@ -2,12 +2,18 @@
 /* Devices that write to the guest's memory while it is saved, and the check that none of it is in the checkpoint.
  *   dma reads FILE   buffers full of known words, read over past the page cache, one by one and again and again; FILE holds READ_BYTE only
  *   dma net ADDRESS PORT   fetches 1.5 MiB of counted words by TCP, again and again; a connection that breaks is no fault
+ *   dma frames IFACE   receives numbered frames, and keeps the last one's number behind a word that nobody has but it: what is numbered
+ *                      higher in the checkpoint's memory came from the card after the cut (test/scenario/dma.py looks there)
+ *   dma frames IFACE   receives numbered frames, and keeps the last one's number behind a word that nothing else has: a frame with a
+ *                      much higher one in the checkpoint's memory came from the card after the cut (test/scenario/dma.py looks)
  *   dma screen         writes the next number to each word of the text screen that held the one before: what a device has in
  *                      its own memory is of the cut, too
  * All print a line DMA-BAD and end when a buffer holds what it should not, and keep a count of rounds in /tmp/dma-rounds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -160,17 +166,47 @@ static void net(const char *address, const char *port)
     }
 }
 
+/* An experimental EtherType: IEEE 802 9.2.3. The words themselves are not to be found in this program's image. */
+#define FRAME_TYPE 0x88b5
+#define FRAME_AT 14u
+static volatile uint64_t not_frame_word = 0xb19a8d99acb2ba91, not_seen_word = 0xb19a9a8cacb2ba91;
+
+static void frames(const char *name)
+{
+    struct sockaddr_ll at = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(FRAME_TYPE), .sll_ifindex = (int)if_nametoindex(name)};
+    int fd = socket(AF_PACKET, SOCK_RAW, htons(FRAME_TYPE));
+    volatile uint64_t *seen = locked_pages(PAGE);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof at))
+        die(name);
+    seen[0] = ~not_seen_word;
+    for (;;) {
+        uint8_t frame[1600];
+        uint64_t word[2];
+        if (recv(fd, frame, sizeof frame, 0) < (ssize_t)(FRAME_AT + sizeof word))
+            die("recv");
+        memcpy(word, frame + FRAME_AT, sizeof word);
+        if (word[0] != ~not_frame_word || word[1] <= seen[1])
+            bad("not the next frame", 0, word[1], seen[1] + 1);
+        seen[1] = word[1];
+        ++*rounds;
+    }
+}
+
 int main(int argc, char **argv)
 {
     bool is_net = argc == 4 && strcmp(argv[1], "net") == 0, is_reads = argc == 3 && strcmp(argv[1], "reads") == 0,
-         is_screen = argc == 2 && strcmp(argv[1], "screen") == 0;
-    if (!is_net && !is_reads && !is_screen) {
-        fprintf(stderr, "usage: dma reads FILE | dma net ADDRESS PORT | dma screen\n");
+         is_screen = argc == 2 && strcmp(argv[1], "screen") == 0,
+         is_frames = argc == 3 && strcmp(argv[1], "frames") == 0;
+    if (!is_net && !is_reads && !is_screen && !is_frames) {
+        fprintf(stderr, "usage: dma reads FILE | dma net ADDRESS PORT | dma frames IFACE | dma screen\n");
         return 2;
     }
     count_rounds();
     if (is_screen)
         screen();
+    if (is_frames)
+        frames(argv[2]);
     if (is_net)
         net(argv[2], argv[3]);
     reads(argv[2]);

@@ -10,7 +10,7 @@ GUEST = os.path.join(machine.TOP, "build/guest")
 DISK_MIB = 32
 AHCI = ("--module", "ahci", "--module", "sd_mod")  # what "amd64" has and "cloud" has not
 DEVICES = (*AHCI, "--module", "ata_piix", "--module", "e1000", "--module", "e1000e", "--module", "virtio_pci",
-           "--module", "virtio_net", "--test-program", "dma", "--test-program", "user")
+           "--module", "virtio_net", "--module", "8139cp", "--test-program", "dma", "--test-program", "user")
 
 
 def tool(name, *arguments):

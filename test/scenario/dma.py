@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Devices that write to memory past the tables while a checkpoint is written."""
+import mmap
 import socket
 import struct
 import threading
@@ -7,6 +8,7 @@ import threading
 import guest_tools
 import steps
 from machine import wait_until
+from saving_tools import sojstore
 from scenario import check, scenario
 
 READ_BYTE = b"\x5a"  # as test/guest/dma.c expects it
@@ -146,13 +148,120 @@ def dma_e1000e(m):
     network(m, "e1000e", cpus=2)
 
 
+FRAME_WORD, SEEN_WORD = b"nEMSfreN", b"nEMSseeN"  # test/guest/dma.c
+FRAME_HEAD = b"\xff" * 6 + b"\x02sojrn" + b"\x88\xb5" + FRAME_WORD
+FRAMES_PER_S = 200
+UNREAD = 40  # frames that may lie in a ring at the cut; from after it come ten times as many
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Frames:
+    """Numbered frames for the card at the other end of QEMU's datagram socket, until the with statement ends."""
+
+    def __init__(self):
+        self.port, self.peer, self.sent, self.end = free_port(), free_port(), 0, threading.Event()
+        self.thread = threading.Thread(target=self.send, daemon=True)
+
+    def netdev(self):
+        inet = ",".join(f"{end}.type=inet,{end}.host=127.0.0.1,{end}.port={port}"
+                        for end, port in (("local", self.port), ("remote", self.peer)))
+        return "-netdev", f"dgram,id=n,{inet}"
+
+    def send(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            while not self.end.wait(1 / FRAMES_PER_S):
+                self.sent += 1
+                s.sendto(FRAME_HEAD + struct.pack("<Q", self.sent) * 120, ("127.0.0.1", self.port))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end.set()
+        self.thread.join()
+
+
+def numbers(core, mark):
+    """All numbers behind the mark in the core file."""
+    with open(core, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as memory:
+        at = memory.find(mark)
+        while at >= 0:
+            yield struct.unpack_from("<Q", memory, at + len(mark))[0]
+            at = memory.find(mark, at + 1)
+
+
+def nothing_from_after_the_cut(m, card, cpus=1):
+    """A card receives frames all the time: the checkpoint has none that came after the last one that its guest had seen."""
+    with Frames() as frames:
+        image = boot(m, *frames.netdev(), "-device", f"{card},netdev=n", cpus=cpus)
+        m.guest.run("ip link set eth0 up; (dma frames eth0 >/tmp/dma.log 2>&1 &)")
+        going(m)
+        before = frames.sent
+        live(m)
+        arrived = frames.sent - before
+        going(m)
+        m.sojourn.run("verify", 60)
+        m.power_cut()
+    core = m.path("core")
+    done = sojstore("extract", image, "latest", core)
+    check(done.returncode == 0, f"sojstore extract: {done.stdout}")
+    seen, newest = max(numbers(core, SEEN_WORD)), max(numbers(core, FRAME_HEAD))
+    print(f"frames: seen by the guest {seen}, newest in its memory {newest}, sent while it was saved {arrived}", flush=True)
+    check(arrived > 5 * UNREAD, f"only {arrived} frames were sent while it was saved")
+    check(before - FRAMES_PER_S < seen <= newest, f"the guest had seen frame {seen} of {before}")
+    check(newest <= seen + UNREAD, f"frame {newest} is in the checkpoint, and the guest had seen {seen}")
+
+
+@scenario(rigs=("qemu",), timeout=240)
+def dma_cut_e1000(m):
+    """What an 82540EM receives after the cut is not in the checkpoint."""
+    nothing_from_after_the_cut(m, "e1000")
+
+
+@scenario(rigs=("qemu",), timeout=240, long=True)
+def dma_cut_e1000e(m):
+    """The same with an 82574L and two CPUs."""
+    nothing_from_after_the_cut(m, "e1000e", cpus=2)
+
+
+@scenario(rigs=("qemu",), timeout=240)
+def dma_cut_virtio(m):
+    """The same with a virtio card, whose driver hands it buffers in memory alone."""
+    nothing_from_after_the_cut(m, "virtio-net-pci", cpus=2)
+
+
+@scenario(rigs=("qemu",), timeout=300)
+def dma_virtio(m):
+    """A guest that fetches words by a virtio card all the time is saved, and goes on; after a restore its driver has to be bound anew."""
+    boot(m, "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n", cpus=2)
+    network_up(m)
+    m.guest.work_start("mib=16")
+    m.guest.run(f"(dma net {HOST} {serve()} >/tmp/dma.log 2>&1 &)")
+    going(m, 10)
+    for to in (steps.to_virtual, steps.to_native):
+        to(m)
+        before = rounds(m)
+        live(m)
+        check(rounds(m) > before, "nothing was received while it was saved")
+        going(m, 10)
+    steps.restore(m)
+    m.guest.work_check()
+    m.guest.run("cd /sys/bus/pci/drivers/virtio-pci && echo 0000:00:02.0 >unbind && echo 0000:00:02.0 >bind", 30)
+    network_up(m)
+    going(m, 10)
+
+
 @scenario(rigs=("qemu",), timeout=240)
 def dma_unknown(m):
     """A network card nobody knows: the guest stands still, and if the card writes after the cut there is no checkpoint."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    extra = ("-netdev", f"user,id=n,hostfwd=udp:127.0.0.1:{port}-{ADDRESS}:9", "-device", "virtio-net-pci,netdev=n")
+    port = free_port()
+    extra = ("-netdev", f"user,id=n,hostfwd=udp:127.0.0.1:{port}-{ADDRESS}:9", "-device", "rtl8139,netdev=n")
     image = boot(m, *extra, options=steps.OPTIONS)
     m.guest.work_start("mib=16")
     network_up(m)

@@ -53,7 +53,7 @@ static bool target(void *ctx, uint64_t gpa, uint64_t bytes)
     return true;
 }
 
-static const struct dma_view view = {reg, mem, target, targets};
+static const struct dma_view view = {.reg = reg, .mem = mem, .target = target, .ctx = targets};
 
 static void fresh(uint64_t base)
 {

@@ -49,7 +49,7 @@ static bool target(void *ctx, uint64_t gpa, uint64_t bytes)
     return true;
 }
 
-static const struct dma_view view = {reg, mem, target, NULL};
+static const struct dma_view view = {.reg = reg, .mem = mem, .target = target};
 
 static void setup(void)
 {

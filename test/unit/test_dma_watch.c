@@ -9,27 +9,33 @@
 #define AHCI_BAR 0xFEB00000ull
 #define IDE_BASE 0xC040u
 #define CARD_BAR 0xFE000000ull
-#define FUNCTIONS 4u
+#define VIRTIO_AT 0xFD004000ull
+#define AVAIL 0x2FF0u /* across two pages */
+#define AVAIL_BYTES 0x20u
+#define OTHER_AVAIL 0x2200u
+#define FUNCTIONS 5u
 #define AHCI_FUNCTION 0u
 #define IDE_FUNCTION 1u
 #define CARD_FUNCTION 2u
 #define UNKNOWN_FUNCTION 3u
-#define PAGES_MAX 8u
+#define VIRTIO_FUNCTION 4u
+#define PAGES_MAX 80u
 
 static struct pci_function functions[FUNCTIONS] = {
     {.bdf = 0x10, .vendor = 0x8086, .device = 0x2922, .class_code = 0x010601},
     {.bdf = 0x18, .vendor = 0x8086, .device = 0x7010, .class_code = 0x010180},
     {.bdf = 0x20, .vendor = 0x8086, .device = 0x10D3, .class_code = 0x020000},
-    {.bdf = 0x28, .vendor = 0x1AF4, .device = 0x1000, .class_code = 0x020000},
+    {.bdf = 0x28, .vendor = 0x10EC, .device = 0x8139, .class_code = 0x020000},
+    {.bdf = 0x30, .vendor = 0x1AF4, .device = 0x1041, .class_code = 0x020000},
 };
 static bool on[FUNCTIONS];
 static struct pci_bar bars[FUNCTIONS];
 static uint32_t decodes;
 static enum dma_verdict given, answer;
 static struct dma_write asked;
-static uint64_t page[PAGES_MAX], written_at;
-static uint32_t written_value, trapped, read_back;
-static unsigned pages, pages_max, writes;
+static uint64_t page[PAGES_MAX], written_at, written_value, virtio_at;
+static uint32_t trapped, read_back;
+static unsigned pages, pages_max, writes, written_bytes, published, rings_wanted;
 static enum err lost_with;
 
 const struct pci_function *bus_masters_next(size_t *at)
@@ -55,6 +61,12 @@ uint32_t pci_read(uint16_t bdf, uint16_t reg_at, unsigned bytes)
     return decodes;
 }
 
+uint64_t virtio_structure(uint16_t bdf, uint8_t kind)
+{
+    ck_assert(bdf == 0x30 && kind == 1);
+    return virtio_at;
+}
+
 struct pci_bar pci_read_bar(uint16_t bdf, unsigned index)
 {
     ck_assert_uint_eq(index, bdf == 0x10 ? 5 : bdf == 0x18 ? 4 : 0);
@@ -69,9 +81,11 @@ bool guest_phys_read(void *ctx, gpa_t gpa, void *buf, size_t len)
     return gpa.v < 4 * PAGE_BYTES;
 }
 
+static uint64_t kept_below = PAGE_BYTES;
+
 bool live_keep(uint64_t gpa, uint64_t bytes)
 {
-    return gpa + bytes <= PAGE_BYTES;
+    return gpa + bytes <= kept_below;
 }
 
 bool live_watch(uint64_t gpa)
@@ -98,10 +112,16 @@ uint32_t mmio_read32(hpa_t where)
     return (uint32_t)where.v ^ read_back;
 }
 
-void mmio_write32(hpa_t where, uint32_t value)
+uint64_t mmio_read(hpa_t where, unsigned bytes)
+{
+    return where.v << 8 | bytes;
+}
+
+void mmio_write(hpa_t where, unsigned bytes, uint64_t value)
 {
     writes++;
     written_at = where.v;
+    written_bytes = bytes;
     written_value = value;
 }
 
@@ -128,6 +148,36 @@ static enum dma_verdict model_write(const struct dma_view *v, const struct dma_w
     return answer;
 }
 
+static enum dma_verdict give_rings(const struct dma_view *v)
+{
+    bool done = true;
+    ck_assert_uint_eq(v->field(v->ctx, 0x16, 2), (uint32_t)((VIRTIO_AT + 0x16) << 8 | 2));
+    v->set_field(v->ctx, 0x16, 2, 3);
+    ck_assert(written_at == VIRTIO_AT + 0x16 && written_bytes == 2 && written_value == 3);
+    for (unsigned i = 0; i < rings_wanted && done; i++)
+        done = v->ring(v->ctx, &(struct dma_ring){.avail = i ? OTHER_AVAIL : AVAIL,
+                                                  .avail_bytes = i ? 6 : AVAIL_BYTES,
+                                                  .size = (uint16_t)i});
+    writes = 0;
+    return done ? given : DMA_LOST;
+}
+
+static enum dma_verdict model_publish(const struct dma_view *v, const struct dma_ring *r, const struct dma_write *w)
+{
+    (void)v;
+    ck_assert_uint_eq(r->avail, r->size ? OTHER_AVAIL : AVAIL);
+    published++;
+    asked = *w;
+    return answer;
+}
+
+#define VIRTIO(id)                                                                                                     \
+    {                                                                                                                  \
+        .name = "virtio", .structure = 1, .vendor = 0x1AF4, .device = id, .page_map = 1, .given = give_rings,          \
+        .write = model_write, .publish = model_publish                                                                 \
+    }
+const struct dma_model dma_virtio_net = VIRTIO(0x1041);
+const struct dma_model dma_virtio_net_transitional = VIRTIO(0x1000);
 const struct dma_model dma_ahci = {.name = "AHCI",
                                    .bar = 5,
                                    .class_code = 0x010601,
@@ -158,7 +208,10 @@ static void setup(void)
     bars[CARD_FUNCTION] = (struct pci_bar){.base = CARD_BAR};
     decodes = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
     given = answer = DMA_GO;
-    pages = writes = 0;
+    pages = writes = published = 0;
+    virtio_at = VIRTIO_AT;
+    rings_wanted = 2;
+    kept_below = PAGE_BYTES;
     pages_max = PAGES_MAX;
     trapped = 0;
     lost_with = E_OK;
@@ -289,6 +342,94 @@ START_TEST(who_comes_later)
 }
 END_TEST
 
+static void begin_virtio(void)
+{
+    on[VIRTIO_FUNCTION] = true;
+    ck_assert(dma_watch_begin());
+}
+
+START_TEST(rings_are_watched)
+{
+    begin_virtio();
+    ck_assert_uint_eq(pages, 4);
+    ck_assert(page[0] == 0x2000 && page[1] == 0x3000 && page[2] == 0x2000 && page[3] == VIRTIO_AT);
+    ck_assert(dma_watch_covers(0x2000) && dma_watch_covers(0x3FFF) && dma_watch_covers(VIRTIO_AT + 0xFFF));
+    ck_assert(!dma_watch_covers(0x1FFF) && !dma_watch_covers(0x4000) && !dma_watch_covers(VIRTIO_AT + PAGE_BYTES));
+    ck_assert_uint_eq(dma_watch_read(0x2FF2, 2), 0x2FF202);
+    ck_assert(dma_watch_holds());
+    dma_watch_end();
+    ck_assert(!dma_watch_covers(0x2000));
+    pages_max = pages + 2; /* no table for the second ring */
+    ck_assert(!dma_watch_begin() && !dma_watch_covers(0x2000));
+    pages_max = PAGES_MAX;
+    pages = 0;
+    virtio_at += 0x80; /* registers in the middle of a page */
+    ck_assert(!dma_watch_begin());
+    virtio_at = 0;
+    ck_assert(dma_watch_begin() && !dma_watch_covers(0x2000));
+    dma_watch_end();
+    virtio_at = VIRTIO_AT;
+    pages = 0;
+    rings_wanted = 33; /* more than there is room for */
+    ck_assert(!dma_watch_begin() && pages == 2 + 31);
+    rings_wanted = 32;
+    pages = 0;
+    ck_assert(dma_watch_begin());
+}
+END_TEST
+
+START_TEST(writes_to_rings)
+{
+    begin_virtio();
+    kept_below = 0x4000;
+    answer = DMA_LATER;
+    ck_assert(!dma_watch_write(AVAIL + 2, 2, 0x1234));
+    ck_assert(published == 1 && asked.offset == 2 && asked.value == 0x1234 && asked.bytes == 2 && !writes);
+    ck_assert(dma_watch_write(0x2100, 8, 0x1122334455667788)); /* beside them */
+    ck_assert(published == 1 && writes == 1 && written_at == 0x2100 && written_bytes == 8);
+    ck_assert_uint_eq(written_value, 0x1122334455667788);
+    ck_assert(dma_watch_write(AVAIL + AVAIL_BYTES, 1, 1) && published == 1);
+    answer = DMA_GO;
+    ck_assert(dma_watch_write(AVAIL + 2, 2, 0x1234));
+    ck_assert(published == 2 && writes == 3 && written_at == AVAIL + 2 && written_bytes == 2 &&
+              written_value == 0x1234);
+    ck_assert(dma_watch_write(OTHER_AVAIL, 2, 7) && published == 3 && asked.offset == 0);
+    kept_below = 0x2000; /* the pool is full */
+    ck_assert(!dma_watch_write(AVAIL + 2, 2, 0x1235) && !dma_watch_write(0x2100, 1, 0));
+    ck_assert_uint_eq(writes, 4);
+    ck_assert_int_eq(lost_with, E_OK);
+    ck_assert(dma_watch_holds());
+}
+END_TEST
+
+START_TEST(writes_to_rings_that_are_not_understood)
+{
+    for (unsigned how = 0; how < 4; how++) {
+        setup();
+        begin_virtio();
+        kept_below = 0x4000;
+        answer = how ? DMA_GO : DMA_LOST;
+        bool done = how == 0   ? dma_watch_write(AVAIL + 2, 2, 1)
+                    : how == 1 ? dma_watch_write(AVAIL - 1, 4, 1)  /* begins before it */
+                    : how == 2 ? dma_watch_write(0x2FFE, 4, 1)     /* across pages */
+                               : dma_watch_write(VIRTIO_AT, 8, 1); /* no register is as wide */
+        ck_assert(!done && !writes && lost_with == E_DMA);
+        ck_assert(!dma_watch_covers(AVAIL) && !dma_watch_holds());
+    }
+}
+END_TEST
+
+START_TEST(registers_of_every_width)
+{
+    begin_virtio();
+    for (unsigned bytes = 1; bytes <= 4; bytes *= 2) {
+        ck_assert(dma_watch_write(VIRTIO_AT + 0x14, bytes, 9));
+        ck_assert(written_at == VIRTIO_AT + 0x14 && written_bytes == bytes && asked.offset == 0x14);
+    }
+    ck_assert(!dma_watch_write(VIRTIO_AT + 0x15, 2, 9) && lost_with == E_DMA);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("dma_watch");
@@ -300,6 +441,10 @@ static Suite *suite(void)
     tcase_add_test(c, writes_wait_and_happen_once);
     tcase_add_test(c, what_is_not_understood_costs_the_checkpoint);
     tcase_add_test(c, who_comes_later);
+    tcase_add_test(c, rings_are_watched);
+    tcase_add_test(c, writes_to_rings);
+    tcase_add_test(c, writes_to_rings_that_are_not_understood);
+    tcase_add_test(c, registers_of_every_width);
     suite_add_tcase(s, c);
     return s;
 }
