@@ -23,10 +23,13 @@ const struct pci_function *bus_masters_next(size_t *at)
 {
     while (*at < function_count) {
         const struct pci_function *f = &functions[(*at)++];
-        if (f->class_code >> 16 == PCI_BASE_CLASS_BRIDGE || policy_pci_hidden(f->bdf) ||
-            (f->class_code >> 8 == PCI_CLASS_USB && usb_is_halted(f)))
+        if (f->class_code >> 16 == PCI_BASE_CLASS_BRIDGE || policy_pci_hidden(f->bdf))
             continue;
-        if (pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER)
+        lock_take(&policy_pci_lock);
+        bool may_write = pci_read(f->bdf, PCI_COMMAND, 2) & PCI_COMMAND_BUS_MASTER &&
+                         !(f->class_code >> 8 == PCI_CLASS_USB && usb_is_halted(f));
+        lock_release(&policy_pci_lock);
+        if (may_write)
             return f;
     }
     return NULL;

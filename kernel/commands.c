@@ -15,6 +15,7 @@
 #include "kernel/checkpoint.h"
 #include "kernel/console_irq.h"
 #include "kernel/digest.h"
+#include "kernel/dma_watch.h"
 #include "kernel/guest.h"
 #include "kernel/log_control.h"
 #include "kernel/machine.h"
@@ -50,6 +51,24 @@ void commands_note(const char *fmt, ...)
     va_start(args, fmt);
     (void)str_vformat(notes[note_count++], REPORT_TEXT_MAX, fmt, args);
     va_end(args);
+}
+
+void commands_look_at_masters(void)
+{
+    if (checkpoint_condition() == STORE_READY && (guest.mode == MODE_VIRTUAL || cpu_count == 1))
+        (void)dma_watch_masters();
+}
+
+static void note_masters(struct status_report *r)
+{
+    const struct pci_function *f;
+    commands_look_at_masters();
+    for (unsigned i = 0; (f = dma_watch_unknown(i)) && r->notes < REPORT_NOTES_MAX; i++)
+        (void)str_format(r->note[r->notes++], REPORT_TEXT_MAX,
+                         "%02x:%02x.%x (class %06x) may write memory and cannot be followed: %s", PCI_BUS(f->bdf),
+                         PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code,
+                         machine.options.unknown_dma == DMA_CHOICE_REFUSE ? "no checkpoints"
+                                                                          : "the guest stands still for checkpoints");
 }
 
 static void do_status(struct status_report *r)
@@ -121,6 +140,7 @@ static void do_status(struct status_report *r)
         (void)str_format(r->reason, sizeof r->reason, "%s", err_text(guest.last_refusal));
     r->notes = note_count;
     memcpy(r->note, notes, sizeof r->note);
+    note_masters(r);
 }
 
 static enum err do_enter(char *text, size_t len)
@@ -158,6 +178,7 @@ static enum err do_leave(char *text, size_t len)
         (void)str_format(text, len, "the guest will be native once the time-stamp counter has caught up");
         return E_OK;
     }
+    commands_look_at_masters();
     /* The run loop leaves as soon as it can; the answer is given there, and what was typed ahead waits for it. */
     guest.settled = true;
     guest.want = MODE_NATIVE;

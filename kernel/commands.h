@@ -7,6 +7,9 @@
 
 extern const struct console_ops commands;
 
+/* Which devices may write memory past the host, for status. Of a native guest with several CPUs, which CF8 belongs to, what is known
+   is from before it was left, or from its last checkpoint. */
+void commands_look_at_masters(void);
 /* Something the user should know for as long as the machine runs; shown by status. */
 void commands_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* A leave was given up: count it, log it, and tell the console, which may wait for it. */

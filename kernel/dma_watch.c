@@ -16,6 +16,7 @@
 
 #define WATCHED_MAX 8u
 #define RINGS_MAX 32u
+#define UNKNOWN_MAX 6u /* of which anybody asks */
 
 static const struct dma_model *const models[] = {
     &dma_ahci, &dma_ide, &dma_82540em, &dma_82545em, &dma_82574l, &dma_virtio_net, &dma_virtio_net_transitional};
@@ -30,6 +31,8 @@ static struct watched_ring {
     struct dma_ring ring;
 } rings[RINGS_MAX];
 static volatile unsigned watched_count, ring_count;
+static const struct pci_function *unknown[UNKNOWN_MAX];
+static unsigned unknown_count;
 static volatile bool lost;
 static const char *why = "";
 
@@ -47,27 +50,33 @@ static const struct dma_model *model_of(const struct pci_function *f)
 /* One that can master the bus but has no registers yet writes nowhere. */
 static uint64_t base_of(uint16_t bdf, const struct dma_model *m)
 {
-    uint32_t decodes = m->page_map ? PCI_COMMAND_MEMORY : PCI_COMMAND_IO;
-    if (!(pci_read(bdf, PCI_COMMAND, 2) & decodes))
-        return 0;
-    if (m->structure)
-        return virtio_structure(bdf, m->structure);
+    lock_take(&policy_pci_lock);
+    uint64_t base = m->structure ? virtio_structure(bdf, m->structure) : 0;
     struct pci_bar bar = pci_read_bar(bdf, m->bar);
-    return bar.io == !m->page_map ? bar.base : 0;
+    uint32_t command = pci_read(bdf, PCI_COMMAND, 2);
+    lock_release(&policy_pci_lock);
+    if (!m->structure && bar.io == !m->page_map)
+        base = bar.base;
+    return command & (m->page_map ? PCI_COMMAND_MEMORY : PCI_COMMAND_IO) ? base : 0;
 }
 
 enum dma_masters dma_watch_masters(void)
 {
-    unsigned count = 0;
+    unsigned known = 0;
     const struct pci_function *f;
     why = "";
-    for (size_t at = 0; (f = bus_masters_next(&at)); count++)
-        if (!model_of(f) || count == WATCHED_MAX) {
-            log_line("ckpt", "the guest stands still: %02x:%02x.%x may write memory meanwhile: class=%06x",
-                     PCI_BUS(f->bdf), PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code);
-            return DMA_UNKNOWN;
-        }
-    return count ? DMA_FOLLOWED : DMA_NOBODY;
+    unknown_count = 0;
+    for (size_t at = 0; (f = bus_masters_next(&at));)
+        if (model_of(f) && known < WATCHED_MAX)
+            known++;
+        else if (unknown_count < UNKNOWN_MAX)
+            unknown[unknown_count++] = f;
+    return unknown_count ? DMA_UNKNOWN : known ? DMA_FOLLOWED : DMA_NOBODY;
+}
+
+const struct pci_function *dma_watch_unknown(unsigned i)
+{
+    return i < unknown_count ? unknown[i] : NULL;
 }
 
 static uint32_t reg(void *ctx, uint32_t offset)

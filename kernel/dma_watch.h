@@ -6,14 +6,17 @@
 #ifndef SOJOURN_KERNEL_DMA_WATCH_H
 #define SOJOURN_KERNEL_DMA_WATCH_H
 
-#include "types.h"
+#include "drivers/pci.h"
 
 enum dma_masters {
     DMA_NOBODY,   /* nobody may master the bus */
     DMA_FOLLOWED, /* those that may can be followed */
-    DMA_UNKNOWN,  /* not all of them; the first one is logged */
+    DMA_UNKNOWN,  /* not all of them */
 };
+/* Who may now? No other CPU runs natively. */
 enum dma_masters dma_watch_masters(void);
+/* The i-th of those that nobody can follow, as of the last look, or NULL. */
+const struct pci_function *dma_watch_unknown(unsigned i);
 
 /* All CPUs are stopped, after live_begin(): keep what the devices were given, and watch. False: it does not fit into the
    pool, or something is odd (logged); nothing is watched. */

@@ -16,7 +16,6 @@
 #include "kernel/hidden_access.h"
 #include "kernel/iowatch.h"
 #include "kernel/live.h"
-#include "kernel/lock.h"
 #include "kernel/log_control.h"
 #include "kernel/smp.h"
 #include "log.h"
@@ -46,6 +45,7 @@ static struct {
 static unsigned absent_count;
 static uint16_t hidden_bdf[HIDDEN_PCI_MAX];
 static unsigned hidden_bdf_count;
+struct lock policy_pci_lock;
 
 void policy_trap_port(uint16_t port, bool on)
 {
@@ -211,13 +211,13 @@ static bool port_absent(uint16_t port, unsigned bytes)
     return false;
 }
 
-static void on_io(struct cpu *c, const struct vm_exit *x)
+static void carry_out_io(struct cpu *c, const struct vm_exit *x, bool pci_config)
 {
     struct vcpu *v = &c->vcpu;
     uint16_t port = x->io.port;
     /* No lock: the guest keeps its CPUs from using one device at once, and no two devices share anything here. */
     bool hidden_port = port_absent(port, x->io.bytes);
-    if (hidden_port || (port >= PCI_CONFIG_ADDRESS && port < PCI_CONFIG_ADDRESS + PCI_CONFIG_PORTS))
+    if (hidden_port || pci_config)
         settle_disturb(&guest.settle, clock_us());
     if (hidden_port) {
         hidden_access_port(c, x);
@@ -253,6 +253,16 @@ static void on_io(struct cpu *c, const struct vm_exit *x)
             live_lost_track(); /* perhaps a device may master the bus now, and not any more at the next cut */
     }
     skip(v, x);
+}
+
+static void on_io(struct cpu *c, const struct vm_exit *x)
+{
+    bool pci_config = reaches(x->io.port, x->io.bytes, PCI_CONFIG_ADDRESS, PCI_CONFIG_PORTS);
+    if (pci_config)
+        lock_take(&policy_pci_lock);
+    carry_out_io(c, x, pci_config);
+    if (pci_config)
+        lock_release(&policy_pci_lock);
 }
 
 static void on_rdmsr(struct cpu *c, const struct vm_exit *x)

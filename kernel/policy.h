@@ -4,6 +4,7 @@
 #define SOJOURN_KERNEL_POLICY_H
 
 #include "kernel/cpus.h"
+#include "kernel/lock.h"
 
 /* Set the I/O bitmap from what is to be hidden and observed. At boot, before the first entry. */
 void policy_trap_ports(void);
@@ -17,6 +18,9 @@ void policy_hold_vga(bool on);
 /* A PCI function the guest shall not find: configuration space by CF8/CFC, and its page of ECAM. At most 4. */
 void policy_hide_pci(uint16_t bdf);
 bool policy_pci_hidden(uint16_t bdf);
+/* Around the host's own use of CF8 and CFC while a virtual guest has other CPUs: each of the guest's accesses is carried out
+   under it, if a function is hidden. */
+extern struct lock policy_pci_lock;
 
 /* Handle x, on the CPU it happened on; the guest may be parked afterwards. */
 void policy_exit(struct cpu *c, const struct vm_exit *x);

@@ -120,6 +120,7 @@ static void look_at_settling(struct cpu *c, uint64_t now)
     uint64_t idt = guest.backend->get(v, VREG_IDT_BASE);
     if (!settle_look(&guest.settle, now, guest.settle_us, paging, idt, paging && user))
         return;
+    commands_look_at_masters();
     guest.settled = true;
     guest.want = MODE_NATIVE;
     log_line("run", "guest settled: idt=%#llx", (unsigned long long)idt);

@@ -117,12 +117,27 @@ static uint64_t stamp(bool taken)
     return sum;
 }
 
+/* All CPUs are stopped. What is saved, and compared, is the guest's memory without the gateway. */
+static void hide_gateway(bool on)
+{
+    static bool hidden;
+    if (on && guest.gateway_installed) {
+        gateway_install_hide();
+        hidden = true;
+    } else if (!on && hidden) {
+        gateway_install_show_again();
+        hidden = false;
+    }
+}
+
 /* CPUs and devices at one instant: all CPUs are stopped. E_BUSY also: a command is in flight. */
 static enum err capture(struct page_source *source)
 {
     /* What a device writes from here on must not get into the checkpoint; what it wrote before is of the cut. */
-    if (source->compare)
+    if (source->compare) {
+        hide_gateway(true);
         source->stamp = stamp(false);
+    }
     if (devices_in_service()) {
         not_quiet.why = "PIC interrupt in service";
         return E_BUSY;
@@ -137,6 +152,7 @@ static enum err capture(struct page_source *source)
 /* The guest runs on for a moment; a native one becomes virtual for that. All CPUs are stopped before and after. */
 static enum err let_it_run(void)
 {
+    hide_gateway(false);
     if (guest.mode == MODE_NATIVE) {
         enum err e = transition_enter();
         if (e)
@@ -171,8 +187,10 @@ static enum err capture_when_quiet(struct page_source *source)
     }
     if (e == E_BUSY)
         log_line("ckpt", "no moment to cut: cpu=%u %s", not_quiet.cpu, not_quiet.why);
-    if (e)
+    if (e) {
+        hide_gateway(false);
         smp_release();
+    }
     return e;
 }
 
@@ -282,9 +300,7 @@ static bool go_on(bool others_write)
 static enum err write_stopped(const struct ckpt_request *request, bool compare, struct ckpt_result *result)
 {
     live_lost_track();
-    bool gateway_in = guest.gateway_installed;
-    if (gateway_in)
-        gateway_install_hide();
+    hide_gateway(true);
     if (live_ready())
         survey(request, compare);
     enum err e = E_NOTYET;
@@ -292,8 +308,7 @@ static enum err write_stopped(const struct ckpt_request *request, bool compare, 
         e = ckpt_capture_more(&devices);
     if (!e)
         e = ckpt_write(checkpoint_store(), request, cpus[0]->state, &devices, result);
-    if (gateway_in)
-        gateway_install_show_again();
+    hide_gateway(false);
     smp_release();
     return e;
 }
@@ -376,9 +391,39 @@ static enum err write_live(struct ckpt_request *request, struct ckpt_result *res
     return e;
 }
 
+static enum ckpt_disk guest_disks(void)
+{
+    const struct pci_function *f;
+    for (size_t at = 0; (f = bus_masters_next(&at));)
+        if (f->class_code >> 16 == PCI_BASE_CLASS_STORAGE)
+            return CKPT_DISK_MEMORY_ONLY;
+    return CKPT_DISK_NONE;
+}
+
+/* Who may write memory? A native guest's other CPUs are stopped for the question. */
+static enum err ask_masters(enum dma_masters *masters, enum ckpt_disk *disk)
+{
+    bool native = guest.mode == MODE_NATIVE;
+    enum err e = native ? smp_stop() : E_OK;
+    if (e)
+        return e;
+    *masters = dma_watch_masters();
+    *disk = guest_disks();
+    if (native)
+        smp_release();
+    const struct pci_function *f;
+    for (unsigned i = 0; (f = dma_watch_unknown(i)); i++)
+        log_line("ckpt", "the guest stands still: %02x:%02x.%x may write memory meanwhile: class=%06x", PCI_BUS(f->bdf),
+                 PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code);
+    return E_OK;
+}
+
 static enum err save(struct ckpt_request *request, struct ckpt_result *result)
 {
-    enum dma_masters masters = dma_watch_masters();
+    enum dma_masters masters = DMA_UNKNOWN;
+    enum err asked = ask_masters(&masters, &request->meta.disk);
+    if (asked)
+        return asked;
     struct page_source source = {.compare = masters == DMA_UNKNOWN};
     torn = false;
     bool live = masters != DMA_UNKNOWN && live_ready();
@@ -420,15 +465,6 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     return e;
 }
 
-static enum ckpt_disk guest_disks(void)
-{
-    const struct pci_function *f;
-    for (size_t at = 0; (f = bus_masters_next(&at));)
-        if (f->class_code >> 16 == PCI_BASE_CLASS_STORAGE)
-            return CKPT_DISK_MEMORY_ONLY;
-    return CKPT_DISK_NONE;
-}
-
 enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ckpt_result *result, char *text,
                          size_t len)
 {
@@ -448,7 +484,6 @@ enum err checkpoint_save(const char *label, bool full, uint64_t flags, struct ck
             .meta = {.label = label,
                      .time = (int64_t)wallclock_unix_s(),
                      .kind = parent ? CKPT_INCREMENTAL : CKPT_FULL,
-                     .disk = guest_disks(),
                      .layout = layout,
                      .parent = parent,
                      .flags = flags},

@@ -257,17 +257,36 @@ def dma_virtio(m):
     going(m, 10)
 
 
+def listed(m):
+    """The devices that status says cannot be followed."""
+    notes = [note for note in steps.status(m)["notes"] if "may write memory" in note]
+    check(all(note.startswith("00:02.0 (class 020000) ") for note in notes) and len(notes) < 2, f"status has {notes}")
+    return notes
+
+
 @scenario(rigs=("qemu",), timeout=240)
 def dma_unknown(m):
     """A network card nobody knows: the guest stands still, and if the card writes after the cut there is no checkpoint."""
     port = free_port()
     extra = ("-netdev", f"user,id=n,hostfwd=udp:127.0.0.1:{port}-{ADDRESS}:9", "-device", "rtl8139,netdev=n")
-    image = boot(m, *extra, options=steps.OPTIONS)
+    image = boot(m, *extra, options=steps.OPTIONS, cpus=2)
     m.guest.work_start("mib=16")
     network_up(m)
     m.guest.run(f"ping -c 1 -W 10 {HOST}", 30)
+    for to in (steps.to_virtual, steps.to_native):
+        to(m)
+        check("the guest stands still" in listed(m)[0], "the card is not listed")
     steps.checkpoint(m)
     check(any("00:02.0 may write memory" in line for line in m.sojourn.run("log")), "the card is not named")
+    m.guest.run("ip link set eth0 down; echo 0000:00:02.0 >/sys/bus/pci/drivers/8139cp/unbind", 30)
+    check(listed(m), "nobody has looked since")
+    steps.checkpoint(m)
+    check(not listed(m), "the card is listed still")
+    m.guest.run("echo 0000:00:02.0 >/sys/bus/pci/drivers/8139cp/bind", 30)
+    network_up(m)
+    for _ in range(2):
+        m.sojourn.run(f"delete {steps.checkpoints(m)[-1]['id']}", 60)
+    steps.checkpoint(m)
     stop = threading.Event()
 
     def packets():
@@ -289,6 +308,7 @@ def dma_unknown(m):
     steps.again(m, image, "--options", f"{steps.OPTIONS} unknown-dma=refuse", extra=extra)
     m.guest.wait_boot(90)
     network_up(m)
+    check("no checkpoints" in listed(m)[0], "the card is not listed")
     steps.refused(m, "checkpoint", "E_DMA")
 
 

@@ -142,8 +142,15 @@ static void dump(struct vcpu *v, void (*line)(const char *text))
     }
 const struct backend vmx_backend = FAKE, svm_backend = FAKE;
 
+/* CF8 and CFC are used under the lock. */
+static void is_locked(unsigned port, unsigned bytes)
+{
+    ck_assert_int_eq(policy_pci_lock.taken != 0, port < 0xd00 && port + bytes > 0xcf8);
+}
+
 static uint32_t in(uint16_t port, unsigned bytes)
 {
+    is_locked(port, bytes);
     if (port == PCI_CONFIG_ADDRESS && bytes == 4)
         return config_address;
     seen.ins++;
@@ -154,6 +161,7 @@ static uint32_t in(uint16_t port, unsigned bytes)
 
 static void out(uint16_t port, unsigned bytes, uint32_t value)
 {
+    is_locked(port, bytes);
     seen.outs++;
     seen.port = port;
     seen.bytes = bytes;

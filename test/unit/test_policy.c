@@ -288,6 +288,7 @@ START_TEST(pci_functions_that_are_absent)
         io(cases[i].port, cases[i].bytes, false);
         ck_assert_msg(seen.hidden_ports == cases[i].hidden, "case %zu", i);
         ck_assert_uint_eq(seen.outs, !cases[i].hidden);
+        ck_assert(!policy_pci_lock.taken);
         ck_assert_uint_eq(guest.settle.since_us != 0, cases[i].port < 0xd00);
     }
     /* A command register is written: from there on a device may write memory unseen. */
