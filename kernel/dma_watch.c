@@ -16,6 +16,7 @@
 
 #define WATCHED_MAX 8u
 #define RINGS_MAX 32u
+#define NOT_THERE 1u
 #define UNKNOWN_MAX 6u /* of which anybody asks */
 
 static const struct dma_model *const models[] = {
@@ -47,7 +48,7 @@ static const struct dma_model *model_of(const struct pci_function *f)
     return NULL;
 }
 
-/* One that can master the bus but has no registers yet writes nowhere. */
+/* 0: it has no registers yet, and writes nowhere. NOT_THERE: those it has are not where the model knows them. */
 static uint64_t base_of(uint16_t bdf, const struct dma_model *m)
 {
     lock_take(&policy_pci_lock);
@@ -55,9 +56,13 @@ static uint64_t base_of(uint16_t bdf, const struct dma_model *m)
     struct pci_bar bar = pci_read_bar(bdf, m->bar);
     uint32_t command = pci_read(bdf, PCI_COMMAND, 2);
     lock_release(&policy_pci_lock);
-    if (!m->structure && bar.io == !m->page_map)
-        base = bar.base;
-    return command & (m->page_map ? PCI_COMMAND_MEMORY : PCI_COMMAND_IO) ? base : 0;
+    if (!(command & (PCI_COMMAND_MEMORY | PCI_COMMAND_IO)))
+        return 0;
+    if (!(command & (m->page_map ? PCI_COMMAND_MEMORY : PCI_COMMAND_IO)))
+        return NOT_THERE;
+    if (m->structure)
+        return base % PAGE_BYTES || !base ? NOT_THERE : base;
+    return bar.io == !m->page_map ? bar.base : NOT_THERE;
 }
 
 enum dma_masters dma_watch_masters(void)
@@ -66,11 +71,13 @@ enum dma_masters dma_watch_masters(void)
     const struct pci_function *f;
     why = "";
     unknown_count = 0;
-    for (size_t at = 0; (f = bus_masters_next(&at));)
-        if (model_of(f) && known < WATCHED_MAX)
+    for (size_t at = 0; (f = bus_masters_next(&at));) {
+        const struct dma_model *m = model_of(f);
+        if (m && base_of(f->bdf, m) != NOT_THERE && known < WATCHED_MAX)
             known++;
         else if (unknown_count < UNKNOWN_MAX)
             unknown[unknown_count++] = f;
+    }
     return unknown_count ? DMA_UNKNOWN : known ? DMA_FOLLOWED : DMA_NOBODY;
 }
 
@@ -166,7 +173,7 @@ bool dma_watch_begin(void)
         if (!d->base)
             continue;
         struct dma_view v = view_of(d);
-        verdict = d->base % PAGE_BYTES && m->structure ? DMA_LOST : m->given(&v);
+        verdict = d->base == NOT_THERE ? DMA_LOST : m->given(&v);
         if (verdict == DMA_GO && !watch_pages(d))
             verdict = DMA_LOST;
         if (verdict != DMA_GO)

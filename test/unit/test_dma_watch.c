@@ -240,6 +240,9 @@ START_TEST(who_may_write)
     on[UNKNOWN_FUNCTION] = false;
     ck_assert_int_eq(dma_watch_masters(), DMA_FOLLOWED);
     ck_assert_ptr_null(dma_watch_unknown(0));
+    bars[CARD_FUNCTION].io = true; /* not where it should be */
+    ck_assert_int_eq(dma_watch_masters(), DMA_UNKNOWN);
+    ck_assert(dma_watch_unknown(0) == &functions[CARD_FUNCTION] && !dma_watch_unknown(1));
 }
 END_TEST
 
@@ -276,6 +279,15 @@ START_TEST(what_cannot_be_watched)
     decodes = 0; /* registers that nobody can reach */
     ck_assert(dma_watch_begin());
     ck_assert(!dma_watch_covers(AHCI_BAR) && dma_watch_holds());
+    dma_watch_end();
+    pages_max = PAGES_MAX;
+    decodes = PCI_COMMAND_IO; /* by other registers */
+    ck_assert(!dma_watch_begin());
+    decodes = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
+    bars[AHCI_FUNCTION].io = true;
+    ck_assert(!dma_watch_begin());
+    bars[AHCI_FUNCTION] = (struct pci_bar){0}; /* not assigned */
+    ck_assert(dma_watch_begin() && dma_watch_holds());
 }
 END_TEST
 
@@ -371,10 +383,15 @@ START_TEST(rings_are_watched)
     pages = 0;
     virtio_at += 0x80; /* registers in the middle of a page */
     ck_assert(!dma_watch_begin());
-    virtio_at = 0;
+    virtio_at = 0; /* a legacy device */
+    ck_assert(!dma_watch_begin());
+    decodes = PCI_COMMAND_IO;
+    virtio_at = VIRTIO_AT;
+    ck_assert(!dma_watch_begin());
+    decodes = 0;
     ck_assert(dma_watch_begin() && !dma_watch_covers(0x2000));
     dma_watch_end();
-    virtio_at = VIRTIO_AT;
+    decodes = PCI_COMMAND_MEMORY;
     pages = 0;
     rings_wanted = 33; /* more than there is room for */
     ck_assert(!dma_watch_begin() && pages == 2 + 31);
