@@ -50,6 +50,7 @@ void bridge_sort_nmi(struct cpu *c)
         console_irq_hush();
     else
         g->owed = 0;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* a call made meanwhile sends no NMI of its own if one was owed */
     if (g->called || console) {
         g->ours++;
     } else if (owed) {

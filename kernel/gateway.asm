@@ -239,9 +239,12 @@ resume:
 
 ; Nobody calls, and the console is quiet. Still ours: an NMI from another CPU whose call was noticed before it came.
 no_cause:
-    cmp dword [rbx + GC_OWED], 0
-    je .not_owed
-    mov dword [rbx + GC_OWED], 0
+    xor eax, eax
+    xchg eax, [rbx + GC_OWED]
+    test eax, eax
+    jz .not_owed
+    cmp dword [rbx + GC_CALLED], 0 ; a call made meanwhile sends no NMI of its own if one was owed
+    jne called
     jmp resume
 .not_owed:
     ; Bytes that came before the causes were off may have made an edge each: their NMI was latched while NMIs were

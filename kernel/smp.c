@@ -46,10 +46,13 @@ bool smp_leave_host(struct cpu *c)
     return false;
 }
 
+/* If one is owed already, it does for this call, too: of two the second might come after the first has explained both.
+   Whoever takes it gives up the debt before it looks whether it is called. */
 static void send_nmi(struct cpu *c)
 {
-    uint32_t announced = OWED_ANNOUNCED;
-    c->gate->owed = announced;
+    uint32_t none = 0, announced = OWED_ANNOUNCED;
+    if (!__atomic_compare_exchange_n(&c->gate->owed, &none, announced, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return;
     lapic_send(c->apic_id, LAPIC_SEND_NMI);
     /* If it was taken already, nothing is owed any more. */
     __atomic_compare_exchange_n(&c->gate->owed, &announced, OWED_SENT, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
@@ -107,9 +110,17 @@ enum err smp_stop(void)
             smp_kick(cpus[i]);
     uint64_t end = 0;
     for (uint32_t i = 1; i < cpu_count; i++) {
+        uint64_t again = 0;
         while (others_wanted(cpus[i]) && cpus[i]->stopped != stops) {
             if (!end)
                 end = deadline_in_us(STOP_TIMEOUT_US);
+            if (!again) {
+                again = deadline_in_us(OWED_TIMEOUT_US);
+            } else if (deadline_passed(again)) { /* what was owed has not come: it was one with another, or is lost */
+                again = end;
+                cpus[i]->gate->owed = 0;
+                smp_kick(cpus[i]);
+            }
             if (deadline_passed(end)) {
                 missing = i;
                 smp_release();
@@ -180,10 +191,13 @@ static void take_owed_nmi(struct cpu *c)
     if (!c->gate->owed || cpu_leads(c) || !(c->loaded || c->place == CPU_HELD))
         return;
     uint64_t end = deadline_in_us(OWED_TIMEOUT_US);
-    do
+    bool sent, passed;
+    do { /* this CPU may be held up, too, where one lies upon another: what was sent before the last look has come then */
+        passed = deadline_passed(end);
+        sent = c->gate->owed == OWED_SENT;
         traps_take_nmi();
-    while (!c->vcpu.host_nmi && !deadline_passed(end));
-    if (!c->vcpu.host_nmi && c->gate->owed == OWED_ANNOUNCED)
+    } while (!c->vcpu.host_nmi && !passed);
+    if (!c->vcpu.host_nmi && !sent)
         return; /* the sender was held up: it is the host's when it comes */
     c->gate->owed = 0;
     if (c->vcpu.host_nmi)

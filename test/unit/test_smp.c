@@ -23,6 +23,7 @@ static void fake_pause(void);
 #define ROUNDS 1000u
 #define WAIT_S 20 /* of real time: longer than any scheduler lets a thread wait */
 #define MISSED_US (2ull * STOP_TIMEOUT_US)
+static uint64_t missed_us = MISSED_US;
 
 struct cpu *cpus[CPUS_MAX];
 uint32_t cpu_count;
@@ -68,10 +69,18 @@ bool digest_rest_is_open(void)
     return rest_open;
 }
 
+static bool held_up; /* between a look and the next question for the time: the NMI is sent meanwhile */
+
 void traps_take_nmi(void)
 {
     struct cpu *c = thread_cpu();
     take_nmi(c ? c : cpus[1]); /* tests without threads are about CPU 1 */
+    if (held_up) {
+        held_up = false;
+        cpus[1]->gate->owed = OWED_SENT;
+        nmi[1] = 1;
+        env_clock_us += STOP_TIMEOUT_US;
+    }
 }
 
 static bool all_but_absentee_came(void)
@@ -92,7 +101,7 @@ static void fake_pause(void)
     else if (frozen)
         longjmp(leader_froze, 1);
     else if (absentee && all_but_absentee_came())
-        env_clock_us += MISSED_US;
+        env_clock_us += missed_us;
     sched_yield();
 }
 
@@ -170,6 +179,7 @@ static void set_up(void)
     stop = stops = depth = missing = order = 0;
     frozen = 0;
     tell = absentee = stray = 0;
+    missed_us = MISSED_US;
     rest_open = true;
     env_clock_us = 0;
     test_end = time(NULL) + WAIT_S;
@@ -475,6 +485,25 @@ START_TEST(a_cpu_that_does_not_come)
 }
 END_TEST
 
+/* What it was sent went under: it is sent another one in time. */
+START_TEST(an_nmi_that_is_lost)
+{
+    set_up();
+    missed_us = OWED_TIMEOUT_US / 50;
+    launch(IN_GUEST);
+    wait_until(&outside[2], 1);
+    absentee = 2;
+    cpus[2]->gate->owed = OWED_SENT;
+    uint64_t before = env_clock_us;
+    ck_assert_int_eq(smp_stop(), E_OK);
+    ck_assert_uint_eq(sent[2], 1);
+    ck_assert(env_clock_us - before >= OWED_TIMEOUT_US && env_clock_us - before < STOP_TIMEOUT_US);
+    smp_release();
+    end_threads();
+    expect_no_foreign();
+}
+END_TEST
+
 static enum err freeze_here(struct cpu *c)
 {
     if (c->index == 3)
@@ -549,6 +578,13 @@ START_TEST(whose_nmi)
     ck_assert(!smp_explains_nmi(c)); /* one explains one */
     ck_assert(!c->gate->owed);
     smp_kick(c);
+    smp_kick(c); /* one that is under way is enough, */
+    smp_leave_host_for_good(c);
+    ck_assert_uint_eq(sent[1], 2);
+    ck_assert(smp_explains_nmi(c));
+    c->gate->owed = OWED_ANNOUNCED; /* and one that somebody is about to send */
+    smp_kick(c);
+    ck_assert_uint_eq(sent[1], 2);
     ck_assert(smp_explains_nmi(c));
     /* In the host the flag is enough, and it must not be taken for an NMI to come. */
     c->gate->in_host = 1;
@@ -620,6 +656,13 @@ START_TEST(an_nmi_that_is_owed)
         ck_assert_msg(nmi[1] == (cases[i].pending && !cases[i].taken), "%s", cases[i].what);
         ck_assert_msg(c->vcpu.host_nmi == cases[i].left, "%s: %u", cases[i].what, (unsigned)c->vcpu.host_nmi);
     }
+    set_up();
+    held_up = true;
+    cpus[1]->loaded = true;
+    cpus[1]->gate->called = 1;
+    cpus[1]->gate->owed = OWED_ANNOUNCED;
+    smp_follow(cpus[1]);
+    ck_assert(!cpus[1]->gate->owed && !nmi[1] && !cpus[1]->vcpu.host_nmi);
 }
 END_TEST
 
@@ -637,6 +680,7 @@ static Suite *suite(void)
     tcase_add_test(t, one_cpu_alone);
     tcase_add_test(t, acts_on_one_stop_before_the_next);
     tcase_add_test(t, a_cpu_that_does_not_come);
+    tcase_add_test(t, an_nmi_that_is_lost);
     tcase_add_test(t, freezing_is_for_good);
     tcase_add_test(t, whose_nmi);
     tcase_add_test(t, leaving_the_host);
