@@ -8,8 +8,8 @@
 
 /* Boot: find all functions; a hash of what was found. Cards that are plugged in later are not seen. */
 uint64_t bus_masters_scan(void);
-/* The next one that could write now, from *at on (0: from the first), or NULL. It uses CF8 and CFC: no other CPU runs natively. What the host keeps for itself does not count, nor
-   do bridges, which forward, and USB controllers that are halted. */
+/* The next one that could write now, from *at on (0: from the first), or NULL. What the host keeps for itself does not count, nor do
+   bridges, which forward, and USB controllers that are halted. It uses CF8 and CFC: no other CPU may run natively. */
 const struct pci_function *bus_masters_next(size_t *at);
 
 #endif

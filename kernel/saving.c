@@ -280,20 +280,21 @@ static void hold_screen(bool on)
     policy_hold_vga(on);
 }
 
-/* All CPUs are stopped, everything but memory is captured: the guest goes on. False: it cannot, nothing has changed. */
-static bool go_on(bool others_write)
+/* All CPUs are stopped, everything but memory is captured: the guest goes on. E_NOTYET: there is no timer; E_DMA: a device
+   cannot be followed. Then it does not, and nothing has changed. */
+static enum err go_on(bool others_write)
 {
     if (!run_has_timer() && !host_timer_start())
-        return false;
+        return E_NOTYET;
     memcpy(cut_cpus, cpus[0]->state, layout->cpu_count * sizeof *cut_cpus);
     live_begin(others_write);
     if (others_write && !dma_watch_begin()) {
         live_end();
-        return false;
+        return E_DMA;
     }
     hold_screen(true);
     smp_release();
-    return true;
+    return E_OK;
 }
 
 /* Likewise, and they stay stopped. */
@@ -450,7 +451,12 @@ static enum err save(struct ckpt_request *request, struct ckpt_result *result)
     last_times.capture_us = clock_us() - start;
     last_times.look_us = 0;
     base_begin(request->meta.parent);
-    live = live && go_on(masters != DMA_NOBODY);
+    e = live ? go_on(masters != DMA_NOBODY) : E_NOTYET;
+    if (e == E_DMA && machine.options.unknown_dma == DMA_CHOICE_REFUSE) {
+        smp_release();
+        return E_DMA;
+    }
+    live = !e;
     if (!live && masters == DMA_FOLLOWED) {
         source.compare = true;
         source.stamp = stamp(false);
