@@ -367,10 +367,9 @@ bool ata_disk_intact(const struct ata_disk *disk)
            io_in32((uint16_t)(ch->bus_master + BM_TABLE)) == (uint32_t)virt_to_phys(disk->table).v;
 }
 
-enum err ata_reopen_disk(struct ata_controller *c, struct ata_disk *disk)
+enum err ata_reopen_disk(struct ata_disk *disk)
 {
     struct ata_identity now;
-    pci_enable(c->bdf, PCI_COMMAND_IO | PCI_COMMAND_BUS_MASTER);
     disk->channel->busy = NULL;
     enum err e = reset_channel(disk->channel);
     if (e == E_OK)

@@ -42,7 +42,7 @@ void ata_close_disk(struct ata_disk *disk);
 
 /* Does the disk answer, idle, with interrupts masked as we left it? */
 bool ata_disk_intact(const struct ata_disk *disk);
-/* Make it usable again after the guest or a reset had it; E_GONE when it is another disk. */
-enum err ata_reopen_disk(struct ata_controller *c, struct ata_disk *disk) MUST_USE;
+/* Make it usable again after the guest or a reset had it; its controller masters the bus already. E_GONE when it is another disk. */
+enum err ata_reopen_disk(struct ata_disk *disk) MUST_USE;
 
 #endif

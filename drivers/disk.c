@@ -198,35 +198,32 @@ enum err disk_find_store(const char *selector, struct block_part *out, struct di
     return result;
 }
 
-static enum err reopen_ahci(void)
+enum err disk_wake(void)
 {
-    uint16_t bdf = kept.ahci.bdf;
-    struct pci_bar bar = pci_read_bar(bdf, AHCI_ABAR_INDEX);
-    pci_enable(bdf, PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER);
-    if (bar.io || bar.base != kept.ahci.abar.v) {
-        log_line("disk", "reopen bdf=%04x BAR5 moved", bdf);
+    if (!kept_slot)
+        return E_NOSTORE;
+    bool ahci = kept.kind == DISK_AHCI;
+    uint16_t bdf = ahci ? kept.ahci.bdf : kept.ata.bdf;
+    unsigned index = ahci ? AHCI_ABAR_INDEX : IDE_BUS_MASTER_BAR;
+    struct pci_bar bar = pci_read_bar(bdf, index);
+    pci_enable(bdf, (ahci ? PCI_COMMAND_MEMORY : PCI_COMMAND_IO) | PCI_COMMAND_BUS_MASTER);
+    if (bar.io != !ahci || bar.base != (ahci ? kept.ahci.abar.v : kept.ata.channel[0].bus_master)) {
+        log_line("disk", "reopen bdf=%04x BAR%u moved", bdf, index);
         return E_GONE;
     }
-    return ahci_disk_intact(&kept_slot->ahci) ? E_OK : ahci_reopen_disk(&kept.ahci, &kept_slot->ahci);
+    return E_OK;
 }
 
-static enum err reopen_ata(void)
+static enum err reopen_disk(void)
 {
-    uint16_t bdf = kept.ata.bdf;
-    struct pci_bar bar = pci_read_bar(bdf, IDE_BUS_MASTER_BAR);
-    pci_enable(bdf, PCI_COMMAND_IO | PCI_COMMAND_BUS_MASTER);
-    if (!bar.io || bar.base != kept.ata.channel[0].bus_master) {
-        log_line("disk", "reopen bdf=%04x BAR4 moved", bdf);
-        return E_GONE;
-    }
-    return ata_disk_intact(&kept_slot->ata) ? E_OK : ata_reopen_disk(&kept.ata, &kept_slot->ata);
+    if (kept.kind == DISK_AHCI)
+        return ahci_disk_intact(&kept_slot->ahci) ? E_OK : ahci_reopen_disk(&kept.ahci, &kept_slot->ahci);
+    return ata_disk_intact(&kept_slot->ata) ? E_OK : ata_reopen_disk(&kept_slot->ata);
 }
 
 enum err disk_reopen(void)
 {
-    if (!kept_slot)
-        return E_NOSTORE;
-    enum err e = kept.kind == DISK_AHCI ? reopen_ahci() : reopen_ata();
+    enum err e = reopen_disk();
     if (e != E_OK)
         return e;
     struct block_part now;

@@ -21,9 +21,11 @@ struct disk_report {
    no store. E_NODISK: no disk at all. E_NOMEM: pool empty. E_OPTION: bad selector. */
 enum err disk_find_store(const char *selector, struct block_part *out, struct disk_report *report) MUST_USE;
 
-/* Before the store is used after the guest had the machine, or a reset: checks the controller and port, sets them up
-   again if they changed, and makes sure that the partition is still where it was. A few sector reads when all is fine.
-   E_GONE: another disk, or none; E_NOSTORE: the partition moved or vanished. */
+/* Before the store is used after the guest had the machine, or a reset: the controller is where it was, and may master the bus. By
+   CF8 and CFC: no other CPU may use them meanwhile. E_GONE: it has moved; E_NOSTORE: there is no store. */
+enum err disk_wake(void) MUST_USE;
+/* After that: checks the port, sets it up again if it changed, and makes sure that the partition is still where it was. A few
+   sector reads when all is fine. E_GONE: another disk, or none; E_NOSTORE: the partition moved or vanished. */
 enum err disk_reopen(void) MUST_USE;
 
 /* Stop and give the store's controller back; part handed out by disk_find_store must not be used afterwards. */

@@ -168,7 +168,15 @@ enum err checkpoint_reopen(void)
 {
     if (condition == STORE_ABSENT)
         return trouble;
-    return disk_reopen();
+    enum err e = guest.mode == MODE_NATIVE ? smp_stop() : E_OK;
+    if (e)
+        return e;
+    lock_take(&policy_pci_lock);
+    e = disk_wake();
+    lock_release(&policy_pci_lock);
+    if (guest.mode == MODE_NATIVE)
+        smp_release();
+    return e ? e : disk_reopen();
 }
 
 enum err checkpoint_format(void)

@@ -184,9 +184,9 @@ START_TEST(hang_ends_at_the_deadline)
     ck_assert_int_eq(disk.dev.finish(&disk.dev), E_TIMEOUT);
     ck_assert_uint_le(env_clock_us - start, 2 * ATA_COMMAND_TIMEOUT_US + 1000000);
     ck_assert_int_eq(run(BLOCK_READ, 0, 8), E_GONE);
-    ck_assert_int_eq(ata_reopen_disk(&controller, &disk), E_TIMEOUT);
+    ck_assert_int_eq(ata_reopen_disk(&disk), E_TIMEOUT);
     machine.ide[0].dead = false;
-    ck_assert_int_eq(ata_reopen_disk(&controller, &disk), E_OK);
+    ck_assert_int_eq(ata_reopen_disk(&disk), E_OK);
     ck_assert_int_eq(run(BLOCK_READ, 0, 8), E_OK);
 }
 END_TEST
@@ -198,13 +198,13 @@ START_TEST(pulled_and_swapped)
     ck_assert_int_eq(run(BLOCK_WRITE, 0, 8), E_GONE);
     ck_assert_int_eq(run(BLOCK_WRITE, 0, 8), E_GONE);
     uint64_t start = env_clock_us;
-    ck_assert_int_eq(ata_reopen_disk(&controller, &disk), E_GONE);
+    ck_assert_int_eq(ata_reopen_disk(&disk), E_GONE);
     ck_assert_uint_le(env_clock_us - start, 100000); /* a floating bus is no reason to wait */
     unit(0)->present = true;
     machine.ide[0].status = 0x50;
-    ck_assert_int_eq(ata_reopen_disk(&controller, &disk), E_OK);
+    ck_assert_int_eq(ata_reopen_disk(&disk), E_OK);
     memcpy(unit(0)->serial, "OTHER               ", 20);
-    ck_assert_int_eq(ata_reopen_disk(&controller, &disk), E_GONE);
+    ck_assert_int_eq(ata_reopen_disk(&disk), E_GONE);
     ck_assert_int_eq(run(BLOCK_READ, 0, 8), E_GONE);
 }
 END_TEST

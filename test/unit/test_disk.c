@@ -83,6 +83,12 @@ static enum err find(void)
     return disk_find_store("auto", &part, &report);
 }
 
+static enum err reopen(void)
+{
+    enum err e = disk_wake();
+    return e ? e : disk_reopen();
+}
+
 START_TEST(bochs_like)
 {
     /* One disk with boot partition and store, and a CD-ROM on the other channel. */
@@ -145,7 +151,7 @@ START_TEST(shared_controller)
     ck_assert_uint_eq(report.store.stores, 1);
     ck_assert_uint_eq(machine.hba[0].port[0].clb, clb);
     ck_assert_uint_eq(machine.hba[0].ghc, 0x80000002);
-    ck_assert_int_eq(disk_reopen(), E_NOSTORE);
+    ck_assert_int_eq(reopen(), E_NOSTORE);
     /* A second store on a controller of its own is taken instead, also when it comes later. */
     machine_add_hba(1, AHCI_1, true);
     ahci_disk(1, 3, false, 128);
@@ -193,7 +199,7 @@ START_TEST(nothing_found)
     ahci_disk(0, 0, true, 0);
     ck_assert_int_eq(find(), E_NOSTORE);
     ck_assert_int_eq(report.store.kind, DISK_NONE);
-    ck_assert_int_eq(disk_reopen(), E_NOSTORE);
+    ck_assert_int_eq(reopen(), E_NOSTORE);
     ck_assert_int_eq(disk_find_store("gpt:x", &part, &report), E_NOSTORE);
     ck_assert_int_eq(disk_find_store("gpt:", &part, &report), E_OPTION);
     ck_assert_int_eq(disk_find_store("", &part, &report), E_OPTION);
@@ -221,7 +227,7 @@ START_TEST(reopen_is_cheap_when_nothing_happened)
     struct model_disk *d = ahci_disk(0, 0, true, 512);
     ck_assert_int_eq(find(), E_OK);
     unsigned before = d->commands;
-    ck_assert_int_eq(disk_reopen(), E_OK);
+    ck_assert_int_eq(reopen(), E_OK);
     ck_assert_uint_eq(d->commands, before + 1); /* the MBR */
     ck_assert_uint_eq(machine.hba[0].port[0].comresets, 0);
 }
@@ -267,7 +273,7 @@ START_TEST(reopen_after_others_had_the_port)
             p->ci = 1;
             break;
         }
-        ck_assert_msg(disk_reopen() == E_OK, "case %d", i);
+        ck_assert_msg(reopen() == E_OK, "case %d", i);
         ck_assert_int_eq(block_read(&part, 0, 1, data), E_OK);
         ck_assert_uint_eq(pci_read(AHCI_0, PCI_COMMAND, 2) & 6, 6);
         ck_assert_uint_eq(p->ie, 0);
@@ -277,11 +283,11 @@ START_TEST(reopen_after_others_had_the_port)
     p->clb = 0;
     p->cmd = 6;
     memcpy(d->serial, "ANOTHER DISK        ", 20);
-    ck_assert_int_eq(disk_reopen(), E_GONE);
+    ck_assert_int_eq(reopen(), E_GONE);
     memcpy(d->serial, "MODEL0001           ", 20);
-    ck_assert_int_eq(disk_reopen(), E_OK);
+    ck_assert_int_eq(reopen(), E_OK);
     memset(machine.pci[FIRST].config + 0x24, 0, 4);
-    ck_assert_int_eq(disk_reopen(), E_GONE);
+    ck_assert_int_eq(reopen(), E_GONE);
 }
 END_TEST
 
@@ -290,19 +296,19 @@ START_TEST(reopen_notices_a_moved_partition)
     machine_add_ide(IDE, false);
     struct model_disk *d = ide_disk(0, true, 512);
     ck_assert_int_eq(find(), E_OK);
-    ck_assert_int_eq(disk_reopen(), E_OK);
+    ck_assert_int_eq(reopen(), E_OK);
     partitions(d, true, 513);
-    ck_assert_int_eq(disk_reopen(), E_NOSTORE);
+    ck_assert_int_eq(reopen(), E_NOSTORE);
     d->image[510] = 0;
-    ck_assert_int_eq(disk_reopen(), E_NOSTORE);
+    ck_assert_int_eq(reopen(), E_NOSTORE);
     partitions(d, true, 512);
-    ck_assert_int_eq(disk_reopen(), E_OK);
+    ck_assert_int_eq(reopen(), E_OK);
     machine.ide[0].stuck_busy = true;
     machine.pci[FIRST].config[4] = 0;
-    ck_assert_int_eq(disk_reopen(), E_OK);
+    ck_assert_int_eq(reopen(), E_OK);
     ck_assert_uint_ge(machine.ide[0].resets, 1);
     memset(machine.pci[FIRST].config + 0x20, 0, 4);
-    ck_assert_int_eq(disk_reopen(), E_GONE);
+    ck_assert_int_eq(reopen(), E_GONE);
 }
 END_TEST
 
@@ -314,7 +320,7 @@ START_TEST(release_gives_the_controller_back)
     disk_release();
     ck_assert_uint_eq(machine.hba[0].port[0].clb, 0x7000);
     ck_assert_uint_eq(machine.hba[0].ghc, 0x80000002);
-    ck_assert_int_eq(disk_reopen(), E_NOSTORE);
+    ck_assert_int_eq(reopen(), E_NOSTORE);
     ck_assert_int_eq(find(), E_OK);
 }
 END_TEST
