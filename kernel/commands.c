@@ -64,9 +64,8 @@ static void note_masters(struct status_report *r)
     const struct pci_function *f;
     commands_look_at_masters();
     for (unsigned i = 0; (f = dma_watch_unknown(i)) && r->notes < REPORT_NOTES_MAX; i++)
-        (void)str_format(r->note[r->notes++], REPORT_TEXT_MAX,
-                         "%02x:%02x.%x (class %06x) may write memory and cannot be followed: %s", PCI_BUS(f->bdf),
-                         PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code,
+        (void)str_format(r->note[r->notes++], REPORT_TEXT_MAX, "%02x:%02x.%x (class %06x) may write memory unseen: %s",
+                         PCI_BUS(f->bdf), PCI_DEVICE(f->bdf), PCI_FUNCTION(f->bdf), f->class_code,
                          machine.options.unknown_dma == DMA_CHOICE_REFUSE ? "no checkpoints"
                                                                           : "the guest stands still for checkpoints");
 }

@@ -12,6 +12,7 @@
 #include "kernel/cpus.h"
 #include "kernel/gateway_data.h"
 #include "kernel/guest.h"
+#include "kernel/smp.h"
 #include "kernel/timebase.h"
 #include "kernel/traps.h"
 #include "log.h"
@@ -28,6 +29,7 @@ static bool running, armed;
 static uint32_t line;
 static uint64_t ask_tsc; /* gateway.timer_tsc of the timer that is armed */
 
+/* IOREGSEL and IOWIN are a pair, and the guest's: whoever calls these has its CPUs stopped. */
 static bool take_line(uint32_t lines)
 {
     uint64_t entry;
@@ -48,7 +50,11 @@ bool host_timer_start(void)
     uint32_t lines;
     if (running)
         return true;
-    if (!hpet_spare_timer(&lines) || !take_line(lines))
+    if (!hpet_spare_timer(&lines) || smp_stop())
+        return false;
+    bool taken = take_line(lines);
+    smp_release();
+    if (!taken)
         return false;
     hpet_spare_begin(line);
     armed = false;
@@ -95,7 +101,11 @@ static bool line_is_ours(void)
 
 bool host_timer_intact(void)
 {
-    return line_is_ours() && hpet_spare_intact();
+    if (smp_stop())
+        return true; /* as far as anybody knows */
+    bool ours = line_is_ours();
+    smp_release();
+    return ours && hpet_spare_intact();
 }
 
 bool host_timer_visited(void)
@@ -139,10 +149,8 @@ static bool wait_for_nmi(void)
     return true;
 }
 
-enum err host_timer_stop(void)
+static enum err give_back(void)
 {
-    if (!running)
-        return E_OK;
     bool intact = hpet_spare_intact(), coming = intact && armed;
     if (coming && !hpet_spare_due())
         hpet_spare_off();
@@ -161,4 +169,16 @@ enum err host_timer_stop(void)
     gateway.timer_tsc = 0;
     console_irq_hush(); /* its NMI may have been one with the timer's: the next pump looks for itself */
     return E_OK;
+}
+
+enum err host_timer_stop(void)
+{
+    if (!running)
+        return E_OK;
+    enum err e = smp_stop();
+    if (e)
+        return e;
+    e = give_back();
+    smp_release();
+    return e;
 }

@@ -39,6 +39,7 @@
 #define TICK_US 20000u
 #define LEAVE_DEADLINE_US 10000000u
 #define REARM_INTERVAL_US 100000u
+#define ARMED_INTERVAL_US 2000000u /* it costs the other CPUs an exit */
 #define LOOK_AGAIN_US 2000u
 #define FOLLOW_US 10000u
 
@@ -183,6 +184,15 @@ static void try_leave(uint64_t now)
     commands_leave_refused(e);
 }
 
+/* IOREGSEL and IOWIN are a pair, and the guest's. */
+static void look_at_line(void)
+{
+    if (smp_stop())
+        return;
+    console_irq_rearm();
+    smp_release();
+}
+
 /* Leader. False: there was no guest to enter. If a command has brought one meanwhile, what has to be done before it may
    be entered, the console's interrupts above all, is done the next time. */
 static bool between_entries(struct cpu *c)
@@ -201,8 +211,8 @@ static bool between_entries(struct cpu *c)
     }
     if (now >= next_rearm_us) {
         if (!c->enter_from_tsc) /* else its interrupt has just led here */
-            console_irq_rearm();
-        next_rearm_us = now + REARM_INTERVAL_US;
+            look_at_line();
+        next_rearm_us = now + (cpu_count == 1 || !console_irq_armed() ? REARM_INTERVAL_US : ARMED_INTERVAL_US);
     }
     if (guest.leave_asked && guest.run != GUEST_RUNNING) {
         guest.leave_asked = false;
