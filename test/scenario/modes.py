@@ -266,7 +266,8 @@ def no_exits(m):
     for kind, count in later.items():
         check(kind == "total" or kind in CONSOLE_EXITS or count == now[kind], f"{kind}: {count - now[kind]} exits while the guest computed")
     cost = later["total"] - now["total"]
-    check(cost <= len("status --json\r") + 2, f"{cost} exits where a line alone cost {line}")  # each byte may come by itself
+    # Each byte may come by itself; on Bochs the answer costs one for each time that the UART is empty.
+    check(cost <= max(line, len("status --json\r")) + 2, f"{cost} exits where a line alone cost {line}")
     print(f"no_exits: {cost} exits in three seconds, all for the console; a line alone cost {line}", flush=True)
 
 
