@@ -151,7 +151,7 @@ def dma_e1000e(m):
 FRAME_WORD, SEEN_WORD = b"nEMSfreN", b"nEMSseeN"  # test/guest/dma.c
 FRAME_HEAD = b"\xff" * 6 + b"\x02sojrn" + b"\x88\xb5" + FRAME_WORD
 FRAMES_PER_S = 200
-UNREAD = 40  # frames that may lie in a ring at the cut; from after it come ten times as many
+UNREAD = 100  # frames that may lie in a ring at the cut, of a guest that had no CPU for half a second; from after it come ten times as many
 
 
 def free_port():
@@ -214,7 +214,7 @@ def nothing_from_after_the_cut(m, card, cpus=1):
     seen, newest = max(numbers(core, SEEN_WORD)), max(numbers(core, FRAME_HEAD))
     print(f"frames: seen by the guest {seen}, newest in its memory {newest}, sent while it was saved {arrived}", flush=True)
     check(arrived > 5 * UNREAD, f"only {arrived} frames were sent while it was saved")
-    check(before - FRAMES_PER_S < seen <= newest, f"the guest had seen frame {seen} of {before}")
+    check(before - 2 * FRAMES_PER_S < seen <= newest, f"the guest had seen frame {seen} of {before}")
     check(newest <= seen + UNREAD, f"frame {newest} is in the checkpoint, and the guest had seen {seen}")
 
 
