@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Engine. Bus masters while a checkpoint is written and the guest runs: their writes go past the second-level tables, so what they were
- * given to write to is kept at the cut, and from then on the guest's writes to the registers that give them more are
- * carried out by the host, after it has kept that too; so are those to rings in memory by which virtio's drivers do. Devices that ckpt/dma.h has a model of can be followed; for the
- * others the guest stands still. */
+ * given to write to is kept at the cut, and from then on the guest's writes to the registers that give them more, or to
+ * the rings in memory by which virtio's drivers do, are carried out by the host, after it has kept that too. Devices
+ * that ckpt/dma.h has a model of can be followed; for the others the guest stands still. */
 #ifndef SOJOURN_KERNEL_DMA_WATCH_H
 #define SOJOURN_KERNEL_DMA_WATCH_H
 

@@ -215,7 +215,7 @@ static void carry_out_io(struct cpu *c, const struct vm_exit *x, bool pci_config
 {
     struct vcpu *v = &c->vcpu;
     uint16_t port = x->io.port;
-    /* No lock: the guest keeps its CPUs from using one device at once, and no two devices share anything here. */
+    /* No lock but PCI's: the guest keeps its CPUs from using one device at once, and nothing else is the host's, too. */
     bool hidden_port = port_absent(port, x->io.bytes);
     if (hidden_port || pci_config)
         settle_disturb(&guest.settle, clock_us());

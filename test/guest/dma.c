@@ -8,12 +8,15 @@
  *                      much higher one in the checkpoint's memory came from the card after the cut (test/scenario/dma.py looks)
  *   dma screen         writes the next number to each word of the text screen that held the one before: what a device has in
  *                      its own memory is of the cut, too
+ *   dma pci            reads two functions' ids in turn on CPU 1, by the kernel, whose way to them is two ports one after the other: nobody
+ *                      may come between
  * All print a line DMA-BAD and end when a buffer holds what it should not, and keep a count of rounds in /tmp/dma-rounds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -193,18 +196,43 @@ static void frames(const char *name)
     }
 }
 
+static void pci(void)
+{
+    static const char *const paths[] = {"/sys/bus/pci/devices/0000:00:00.0/config",
+                                        "/sys/bus/pci/devices/0000:00:01.0/config"};
+    cpu_set_t second;
+    uint32_t id[2], now;
+    int fd[2];
+    CPU_ZERO(&second);
+    CPU_SET(1, &second);
+    for (unsigned i = 0; i < 2; i++) {
+        fd[i] = open(paths[i], O_RDONLY);
+        if (fd[i] < 0 || pread(fd[i], &id[i], sizeof id[i], 0) != sizeof id[i])
+            die(paths[i]);
+    }
+    if (id[0] == id[1] || sched_setaffinity(0, sizeof second, &second))
+        die("pci");
+    for (;; ++*rounds) {
+        unsigned i = *rounds % 2;
+        if (pread(fd[i], &now, sizeof now, 0) != sizeof now || now != id[i])
+            bad("another function's, or none", i, now, id[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     bool is_net = argc == 4 && strcmp(argv[1], "net") == 0, is_reads = argc == 3 && strcmp(argv[1], "reads") == 0,
          is_screen = argc == 2 && strcmp(argv[1], "screen") == 0,
-         is_frames = argc == 3 && strcmp(argv[1], "frames") == 0;
-    if (!is_net && !is_reads && !is_screen && !is_frames) {
-        fprintf(stderr, "usage: dma reads FILE | dma net ADDRESS PORT | dma frames IFACE | dma screen\n");
+         is_frames = argc == 3 && strcmp(argv[1], "frames") == 0, is_pci = argc == 2 && strcmp(argv[1], "pci") == 0;
+    if (!is_net && !is_reads && !is_screen && !is_frames && !is_pci) {
+        fprintf(stderr, "usage: dma reads FILE | dma net ADDRESS PORT | dma frames IFACE | dma screen | dma pci\n");
         return 2;
     }
     count_rounds();
     if (is_screen)
         screen();
+    if (is_pci)
+        pci();
     if (is_frames)
         frames(argv[2]);
     if (is_net)

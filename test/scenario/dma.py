@@ -111,17 +111,26 @@ def network_up(m):
     m.guest.run(f"ip link set eth0 up; ip addr add {ADDRESS}/24 dev eth0")
 
 
-def network(m, card, cpus=1):
-    extra = ("-netdev", "user,id=n", "-device", f"{card},netdev=n")
-    image = boot(m, *extra, cpus=cpus)
+def fetching(m):
+    """It fetches words all the time."""
     network_up(m)
     m.guest.work_start("mib=16")
     m.guest.run(f"(dma net {HOST} {serve()} >/tmp/dma.log 2>&1 &)")
     going(m, 10)
+
+
+def fetches_meanwhile(m):
     before = rounds(m)
     live(m)
     check(rounds(m) > before, "nothing was received while it was saved")
     going(m, 10)
+
+
+def network(m, card, cpus=1):
+    extra = ("-netdev", "user,id=n", "-device", f"{card},netdev=n")
+    image = boot(m, *extra, cpus=cpus)
+    fetching(m)
+    fetches_meanwhile(m)
     steps.restore(m)
     m.guest.work_check()
     going(m, 10)
@@ -240,16 +249,10 @@ def dma_cut_virtio(m):
 def dma_virtio(m):
     """A guest that fetches words by a virtio card all the time is saved, and goes on; after a restore its driver has to be bound anew."""
     boot(m, "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n", cpus=2)
-    network_up(m)
-    m.guest.work_start("mib=16")
-    m.guest.run(f"(dma net {HOST} {serve()} >/tmp/dma.log 2>&1 &)")
-    going(m, 10)
+    fetching(m)
     for to in (steps.to_virtual, steps.to_native):
         to(m)
-        before = rounds(m)
-        live(m)
-        check(rounds(m) > before, "nothing was received while it was saved")
-        going(m, 10)
+        fetches_meanwhile(m)
     steps.restore(m)
     m.guest.work_check()
     m.guest.run("cd /sys/bus/pci/drivers/virtio-pci && echo 0000:00:02.0 >unbind && echo 0000:00:02.0 >bind", 30)
@@ -343,6 +346,21 @@ def dma_unknown(m):
     network_up(m)
     check("no checkpoints" in listed(m)[0], "the card is not listed")
     steps.refused(m, "checkpoint", "E_DMA")
+
+
+@scenario(rigs=("qemu",), timeout=240)
+def pci_pairs(m):
+    """CF8 and CFC are a pair: what the host does with them never comes between a guest's CPU and its function."""
+    boot(m, options=steps.OPTIONS, cpus=2)
+    steps.checkpoint(m)
+    m.guest.run("(dma pci >/tmp/dma.log 2>&1 &)")
+    for to in (steps.to_native, steps.to_virtual):
+        to(m)
+        going(m)
+        for _ in range(200):
+            m.sojourn.run("pin 1", 20)
+        steps.checkpoint(m)
+        going(m)
 
 
 @scenario(rigs=("qemu",), timeout=240)
